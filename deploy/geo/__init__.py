@@ -1,0 +1,1 @@
+"""Builds the index of H3 cells to countries that `shared.geo` ships."""
