@@ -1,0 +1,1 @@
+"""Horizon's HTTP face on the local ledger."""
