@@ -1,0 +1,5 @@
+"""`python -m shared` is `hive`."""
+
+from shared.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""The `hive` command: finds its sub-commands by entry point, so that no side is imported before it is asked for."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from shared.errors import HiveError
+
+GROUP = "hive.commands"
+
+
+class Commands(TyperGroup):
+    """Sub-commands by the entry points of the group `hive.commands`, each loaded when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is Typer's
+        """The names of all sub-commands, without loading one."""
+        return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature is Typer's
+        """The sub-command of this name, or None."""
+        for entry in entry_points(group=GROUP, name=cmd_name):
+            loaded = entry.load()
+            command = get_command(loaded) if isinstance(loaded, typer.Typer) else loaded
+            command.name = cmd_name
+            return command
+        return None
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Hive: machines at home as one OpenAI-compatible inference service.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def hive(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Machines at home as one OpenAI-compatible inference service."""
+    if show_version:
+        typer.echo(version("hive-swarm"))
+        raise typer.Exit
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs the command line; an error that a person can act on is one sentence on stderr and exit code 1."""
+    try:
+        app(args=list(args) if args is not None else None)
+    except HiveError as e:
+        Console(stderr=True, highlight=False).print(f"[red]hive:[/red] {e.message}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

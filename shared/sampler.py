@@ -1,0 +1,125 @@
+"""`hive-sampler-1`: a choice of tokens that anyone can replay from the logits, the seed and the position.
+
+top-k, top-p and min-p (on the logits as they are), then temperature, then Gumbel-max with noise that is a function of
+(seed, output position, token id). Two honest builds then disagree on well under 1 % of tokens.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.protocol.messages import Sampling
+
+MILLION: Final = 1_000_000
+_MASK: Final = (1 << 64) - 1
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_ID_FACTOR: Final = np.uint64(0xD1B54A32D192ED03)
+_MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_TWO_53: Final = float(1 << 53)
+_LARGEST_NOISE: Final = 37.5
+_SORTED_AT_FIRST: Final = 512
+
+Floats = npt.NDArray[np.floating]
+Ids = npt.NDArray[np.int64]
+
+
+def choose(logits: Floats, sampling: Sampling, seed: int, position: int) -> int:
+    """The token id at output `position` (from 0, over all attempts of the job), from logits of shape (vocabulary,).
+
+    `seed` has 64 bits (`shared.crypto.sampler_seed`). Temperature 0 is the largest logit; ties go to the lowest id.
+    """
+    if sampling.temperature <= 0:
+        return int(np.argmax(logits))
+    temperature = sampling.temperature / MILLION
+    if _is_open(sampling, len(logits)):
+        ids = _contenders(logits, temperature, seed, position)
+    else:
+        ids = np.sort(_support(logits, sampling))
+    scores = logits[ids].astype(np.float64) / temperature + gumbel(seed, position, ids)
+    return int(ids[np.argmax(scores)])
+
+
+def penalised(logits: Floats, sampling: Sampling, counts: Mapping[int, int]) -> Floats:
+    """The logits after the penalties for the tokens already put out (`counts` by id, of all attempts of the job, never
+    of the prompt): repetition as llama.cpp does it, then frequency and presence as OpenAI describes them."""
+    if not counts or not _penalises(sampling):
+        return logits
+    out = logits.astype(np.float64)
+    ids = np.fromiter(counts.keys(), np.int64, len(counts))
+    times = np.fromiter(counts.values(), np.float64, len(counts))
+    repetition = sampling.repetition_penalty / MILLION
+    seen = out[ids]
+    seen = np.where(seen > 0, seen / repetition, seen * repetition)
+    out[ids] = seen - times * (sampling.frequency_penalty / MILLION) - sampling.presence_penalty / MILLION
+    return out
+
+
+def gumbel(seed: int, position: int, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The noise of token ids at an output position: standard Gumbel, the same everywhere."""
+    with np.errstate(over="ignore", divide="ignore"):
+        start = _mix(np.array([(seed + position * _GOLDEN) & _MASK], np.uint64))
+        mixed = _mix(start ^ (np.asarray(ids).astype(np.uint64) * _ID_FACTOR))
+        uniform = ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / _TWO_53
+        return np.asarray(-np.log(-np.log(uniform)))
+
+
+def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))
+
+
+def _is_open(sampling: Sampling, size: int) -> bool:
+    everything = sampling.top_k <= 0 or sampling.top_k >= size
+    return everything and sampling.top_p >= MILLION and sampling.min_p <= 0
+
+
+def _penalises(sampling: Sampling) -> bool:
+    return bool(sampling.frequency_penalty or sampling.presence_penalty or sampling.repetition_penalty != MILLION)
+
+
+def _contenders(logits: Floats, temperature: float, seed: int, position: int) -> Ids:
+    """Every id that could win when nothing is cut off: noise is bounded, so most of a vocabulary cannot, and its noise
+    need not be computed. The winner is the same as over all ids."""
+    best = int(np.argmax(logits))
+    lead = float(gumbel(seed, position, [best])[0])
+    least = float(logits[best]) - temperature * (_LARGEST_NOISE - lead)
+    return np.flatnonzero(logits >= least)
+
+
+def _support(logits: Floats, sampling: Sampling) -> Ids:
+    """The ids that top-k, top-p and min-p leave, at least one."""
+    size = len(logits)
+    k = min(sampling.top_k, size) if sampling.top_k > 0 else size
+    shares = np.exp(logits.astype(np.float64) - float(np.max(logits)))
+    first = min(k, _SORTED_AT_FIRST)
+    ids = _largest(logits, first)
+    whole = shares.sum() if k == size else shares[_largest(logits, k)].sum()
+    enough = _survivors(shares[ids], float(whole), sampling)
+    if enough == first < k:
+        ids = _largest(logits, k)
+        enough = _survivors(shares[ids], float(whole), sampling)
+    return ids[:enough]
+
+
+def _largest(logits: Floats, k: int) -> Ids:
+    """The k ids with the largest logits, largest first, the lower id first among equals."""
+    if k < len(logits):
+        least = -np.partition(-logits, k - 1)[k - 1]
+        ids = np.flatnonzero(logits >= least)
+    else:
+        ids = np.arange(len(logits))
+    return ids[np.lexsort((ids, -logits[ids]))][:k]
+
+
+def _survivors(shares: npt.NDArray[np.float64], whole: float, sampling: Sampling) -> int:
+    """How many of the descending shares (relative to the largest) top-p, then min-p keep."""
+    kept = len(shares)
+    if sampling.top_p < MILLION:
+        kept = min(kept, int(np.searchsorted(np.cumsum(shares / whole), sampling.top_p / MILLION)) + 1)
+    if sampling.min_p > 0:
+        kept = min(kept, int(np.count_nonzero(shares >= sampling.min_p / MILLION)))
+    return max(kept, 1)

@@ -1,0 +1,196 @@
+"""A model's vocabulary, without its weights: counts, chat template, and bytes back from token ids."""
+
+import ctypes
+import json
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final, NoReturn, Protocol
+
+import llama_cpp
+from jinja2 import Template
+from jinja2 import TemplateError as JinjaError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from shared.protocol.messages import Message
+
+_META_BYTES: Final = 1 << 16
+_PIECE_BYTES: Final = 512
+_TEMPLATE_FAULTS: Final = (
+    JinjaError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+_SYSTEM_ROLES: Final = {"developer": "system"}
+
+
+class TemplateError(ValueError):
+    """These messages do not go through this model's chat template; the message is a sentence for the caller."""
+
+
+class ModelFileError(ValueError):
+    """The file is no GGUF that llama.cpp can read."""
+
+
+class Asked(Protocol):
+    """What an offer or a request asks: messages for the template, or a raw prompt."""
+
+    @property
+    def messages(self) -> Sequence[Message] | None: ...
+
+    @property
+    def prompt(self) -> str | None: ...
+
+
+_NO_LOG: Final = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
+
+
+def silence() -> None:
+    """Keeps llama.cpp and ggml from writing to stderr, for the life of this process."""
+    llama_cpp.llama_log_set(_NO_LOG, ctypes.c_void_p(0))
+
+
+class Vocabulary:
+    """The tokens of one GGUF file, as llama.cpp has them; safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the vocabulary alone; raises ModelFileError."""
+        silence()
+        params = llama_cpp.llama_model_default_params()
+        params.vocab_only = True
+        model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not model:
+            raise ModelFileError(f"llama.cpp cannot read {path.name} as a GGUF model")
+        self._model = model
+        self._vocab = llama_cpp.llama_model_get_vocab(model)
+        self.size: Final[int] = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._piece = lru_cache(maxsize=65_536)(self._read_piece)
+
+    def __del__(self) -> None:
+        if getattr(self, "_model", None):
+            llama_cpp.llama_model_free(self._model)
+
+    @cached_property
+    def context(self) -> int:
+        """How many tokens the model was trained to look back on; 0 where the file does not say."""
+        text = self.metadata(f"{self.metadata('general.architecture') or ''}.context_length")
+        return int(text) if text and text.isdecimal() else 0
+
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        return frozenset(i for i in range(self.size) if llama_cpp.llama_vocab_is_eog(self._vocab, i))
+
+    def metadata(self, key: str) -> str | None:
+        """A value of the file's header as text; None where there is none."""
+        size = _META_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
+            if length < size:
+                return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+            size = length + 1
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[dict[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """What the model sees of a conversation, by the file's own template in a sandbox; raises TemplateError.
+
+        `developer` is rendered as `system`: no template knows it.
+        """
+        if self._template is None:
+            raise TemplateError("This model has no chat template: send a raw prompt instead.")
+        try:
+            return self._template.render(
+                messages=[_for_template(m) for m in messages],
+                tools=list(tools) if tools else None,
+                add_generation_prompt=add_generation_prompt,
+                bos_token=self._name(llama_cpp.llama_vocab_bos(self._vocab)),
+                eos_token=self._name(llama_cpp.llama_vocab_eos(self._vocab)),
+            )
+        except _TEMPLATE_FAULTS as error:
+            raise TemplateError(f"The messages do not fit this model's chat template: {error}") from error
+
+    def tokenise(self, text: str, *, special: bool) -> list[int]:
+        """The ids of a text; with `special` the names of control tokens in it count as those tokens."""
+        return self._tokenise(text, special, start=False)
+
+    def prompt_ids(self, asked: Asked) -> list[int]:
+        """The ids that the model reads before it answers, never none: the start token is put in front where the model
+        wants one and the text has none; raises TemplateError."""
+        text = asked.prompt if asked.prompt is not None else self.render(asked.messages or [])
+        bos = llama_cpp.llama_vocab_bos(self._vocab)
+        has_one = bos >= 0 and text.startswith(self._name(bos))
+        ids = self._tokenise(text, True, start=not has_one)
+        return ids or [bos if bos >= 0 else min(self.end_ids, default=0)]
+
+    def detokenise(self, ids: Sequence[int]) -> bytes:
+        """The bytes of the ids, one after the other; control tokens and ids out of range have none."""
+        return b"".join(map(self._piece, ids))
+
+    @cached_property
+    def _template(self) -> Template | None:
+        source = self.metadata("tokenizer.chat_template")
+        if not source:
+            return None
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.filters["tojson"] = _tojson
+        environment.globals["raise_exception"] = _raise_exception
+        try:
+            return environment.from_string(source)
+        except JinjaError as error:
+            raise TemplateError(f"This model's chat template cannot be read: {error}") from error
+
+    def _tokenise(self, text: str, special: bool, *, start: bool) -> list[int]:
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 2
+        buffer = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, room, start, special)
+        if count < 0:
+            raise ModelFileError(f"llama.cpp cannot tokenise with this model: {count}")
+        return list(buffer[:count])
+
+    def _read_piece(self, token_id: int) -> bytes:
+        if not 0 <= token_id < self.size:
+            return b""
+        size = _PIECE_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = llama_cpp.llama_token_to_piece(self._vocab, token_id, buffer, size, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+    def _name(self, token_id: int) -> str:
+        """How the file spells a token; empty where there is none."""
+        if token_id < 0:
+            return ""
+        return str((llama_cpp.llama_vocab_get_text(self._vocab, token_id) or b"").decode("utf-8", "replace"))
+
+
+def _for_template(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": _SYSTEM_ROLES.get(message.role, message.role)}
+    fields["content"] = message.content if message.content is not None or message.tool_calls else ""
+    for name in ("name", "tool_call_id", "tool_calls"):
+        value = getattr(message, name)
+        if value is not None:
+            fields[name] = value
+    return fields
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise JinjaError(message)
