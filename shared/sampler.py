@@ -4,8 +4,9 @@ top-k, top-p and min-p (on the logits as they are), then temperature, then Gumbe
 (seed, output position, token id). Two honest builds then disagree on well under 1 % of tokens.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,9 @@ _ID_FACTOR: Final = np.uint64(0xD1B54A32D192ED03)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
 _TWO_53: Final = float(1 << 53)
-_LARGEST_NOISE: Final = 37.5
+_RARE_NOISE: Final = 8.0
+_RARE_HASH: Final = np.uint64(math.exp(-math.exp(-_RARE_NOISE)) * _TWO_53 * (1 - 1e-12))
+_FLOAT32_SLACK: Final = 0.001
 _SORTED_AT_FIRST: Final = 512
 
 Floats = npt.NDArray[np.floating]
@@ -59,11 +62,19 @@ def penalised(logits: Floats, sampling: Sampling, counts: Mapping[int, int]) -> 
 
 def gumbel(seed: int, position: int, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The noise of token ids at an output position: standard Gumbel, the same everywhere."""
-    with np.errstate(over="ignore", divide="ignore"):
+    return _noise(_hashed(seed, position, np.asarray(ids)))
+
+
+def _noise(hashed: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.log(-np.log((hashed.astype(np.float64) + 0.5) / _TWO_53)))
+
+
+def _hashed(seed: int, position: int, ids: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """53 bits for each id: a function of the seed, the position and the id."""
+    with np.errstate(over="ignore"):
         start = _mix(np.array([(seed + position * _GOLDEN) & _MASK], np.uint64))
-        mixed = _mix(start ^ (np.asarray(ids).astype(np.uint64) * _ID_FACTOR))
-        uniform = ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / _TWO_53
-        return np.asarray(-np.log(-np.log(uniform)))
+        return _mix(start ^ (ids.astype(np.uint64) * _ID_FACTOR)) >> np.uint64(11)
 
 
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -82,12 +93,13 @@ def _penalises(sampling: Sampling) -> bool:
 
 
 def _contenders(logits: Floats, temperature: float, seed: int, position: int) -> Ids:
-    """Every id that could win when nothing is cut off: noise is bounded, so most of a vocabulary cannot, and its noise
-    need not be computed. The winner is the same as over all ids."""
+    """Every id that could win when nothing is cut off: noise over 8 is rare and tells itself by the hash, so most of a
+    vocabulary is out before a logarithm is taken. The winner is the same as over all ids."""
     best = int(np.argmax(logits))
-    lead = float(gumbel(seed, position, [best])[0])
-    least = float(logits[best]) - temperature * (_LARGEST_NOISE - lead)
-    return np.flatnonzero(logits >= least)
+    score = float(logits[best]) / temperature + float(gumbel(seed, position, [best])[0])
+    near = logits >= (score - _RARE_NOISE - _FLOAT32_SLACK) * temperature
+    lucky = _hashed(seed, position, np.arange(len(logits))) >= _RARE_HASH
+    return np.flatnonzero(near | lucky)
 
 
 def _support(logits: Floats, sampling: Sampling) -> Ids:
@@ -95,14 +107,14 @@ def _support(logits: Floats, sampling: Sampling) -> Ids:
     size = len(logits)
     k = min(sampling.top_k, size) if sampling.top_k > 0 else size
     shares = np.exp(logits.astype(np.float64) - float(np.max(logits)))
-    first = min(k, _SORTED_AT_FIRST)
-    ids = _largest(logits, first)
-    whole = shares.sum() if k == size else shares[_largest(logits, k)].sum()
-    enough = _survivors(shares[ids], float(whole), sampling)
-    if enough == first < k:
-        ids = _largest(logits, k)
-        enough = _survivors(shares[ids], float(whole), sampling)
-    return ids[:enough]
+    whole = float(shares.sum() if k == size else shares[_largest(logits, k)].sum())
+    count = min(k, _SORTED_AT_FIRST)
+    while True:
+        ids = _largest(logits, count)
+        enough = _survivors(shares[ids], whole, sampling)
+        if enough < count or count == k:
+            return ids[:enough]
+        count = min(k, count * 8)
 
 
 def _largest(logits: Floats, k: int) -> Ids:

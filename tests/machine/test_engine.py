@@ -1,0 +1,197 @@
+"""The engine process with a real model: what any engine must do, whatever the model says."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.protocol.messages import Message, OfferBody, Sampling
+from shared.tokens import Vocabulary
+from tests.machine.coordinator_double import body, model_file
+from worker.engine.process import Engine, EngineError
+from worker.engine.wire import Failed, Finished, Generate, Made, OfRequest, Prefill
+
+VOCABULARY = Vocabulary(model_file())
+GREEDY = Sampling(temperature=0)
+
+
+def prompt(text: str) -> list[int]:
+    asked: OfferBody = body("00" * 32, "00" * 32, messages=[Message("user", text)])
+    return VOCABULARY.prompt_ids(asked)
+
+
+def request(text: str = "Tell me a long story about a fox.", **changed: Any) -> Generate:
+    fields: dict[str, Any] = {
+        "number": 0, "prompt": prompt(text), "max_tokens": 60, "sampling": Sampling(temperature=800_000), "seed": 7,
+    }  # fmt: skip
+    return Generate(**{**fields, **changed})
+
+
+@asynccontextmanager
+async def engine(**changed: Any) -> AsyncIterator[Engine]:
+    """An engine with its model loaded."""
+    it = Engine(model_file(), **{"slots": 2, "context": 0, **changed})
+    running = asyncio.create_task(it.run())
+    await it.ready()
+    try:
+        yield it
+    finally:
+        await it.stop()
+        await running
+
+
+async def events(it: Engine, asked: Generate) -> list[OfRequest]:
+    return [event async for event in it.generate(asked)]
+
+
+def ids_of(said: list[OfRequest]) -> list[int]:
+    return [i for event in said if isinstance(event, Made) for i in event.ids]
+
+
+def text_of(said: list[OfRequest]) -> str:
+    return "".join(event.text for event in said if isinstance(event, Made | Finished))
+
+
+def ending(said: list[OfRequest]) -> Finished:
+    assert isinstance(said[-1], Finished), said[-1]
+    return said[-1]
+
+
+async def test_streamed_text_is_the_text_of_the_ids() -> None:
+    async with engine() as it:
+        said = await events(it, request())
+        assert text_of(said) == VOCABULARY.detokenise(ids_of(said)).decode("utf-8", "replace")
+        assert not VOCABULARY.end_ids & set(ids_of(said))
+        assert ending(said).reason in {"stop", "length"}
+
+
+async def test_the_same_seed_gives_the_same_ids_and_another_one_others() -> None:
+    async with engine() as it:
+        first, again = ids_of(await events(it, request())), ids_of(await events(it, request()))
+        other = ids_of(await events(it, request(seed=8)))
+        assert first == again
+        assert first != other
+
+
+async def test_length_ends_after_exactly_so_many_tokens() -> None:
+    async with engine() as it:
+        said = await events(it, request(max_tokens=3))
+        assert len(ids_of(said)) == 3
+        assert ending(said).reason == "length"
+
+
+async def test_nothing_is_made_where_nothing_may_be() -> None:
+    async with engine() as it:
+        resume = ids_of(await events(it, request(max_tokens=3)))
+        said = await events(it, request(max_tokens=3, resume=resume))
+        assert (ids_of(said), ending(said).reason) == ([], "length")
+
+
+async def test_a_stop_string_over_a_token_border_cuts_the_text_before_it() -> None:
+    async with engine() as it:
+        whole = text_of(await events(it, request(sampling=GREEDY)))
+        stop = whole[9:14]
+        said = await events(it, request(sampling=GREEDY, stop=[stop]))
+        assert text_of(said) == whole[: whole.index(stop)]
+        assert ending(said).reason == "stop"
+
+
+async def test_a_resumed_request_keeps_to_the_position_and_the_stop_string() -> None:
+    async with engine() as it:
+        said = await events(it, request(sampling=GREEDY))
+        ids, whole = ids_of(said), text_of(said)
+        rest = await events(it, request(sampling=GREEDY, resume=ids[:12], max_tokens=len(ids)))
+        assert ids_of(rest)[:1] == ids[12:13]
+        head = VOCABULARY.detokenise(ids[:12]).decode("utf-8", "ignore")
+        stopped = await events(it, request(sampling=GREEDY, resume=ids[:12], stop=[head[2:8]]))
+        assert (ids_of(stopped), ending(stopped).reason) == ([], "stop")
+        assert whole.startswith(head[:2])
+
+
+async def test_a_closed_iterator_frees_its_slot() -> None:
+    async with engine(slots=1, max_tps=20.0) as it:
+        stream = it.generate(request(max_tokens=1500))
+        async for event in stream:
+            if isinstance(event, Made):
+                break
+        await stream.aclose()
+        assert ids_of(await events(it, request(max_tokens=2)))
+
+
+async def test_several_run_at_once_and_more_wait_their_turn() -> None:
+    async with engine(slots=2) as it:
+        said = await asyncio.gather(*(events(it, request(seed=seed, max_tokens=30)) for seed in range(5)))
+        assert all(isinstance(one[-1], Finished) for one in said)
+        assert len({tuple(ids_of(one)) for one in said}) > 1
+
+
+async def test_a_prompt_that_does_not_fit_is_said_so() -> None:
+    async with engine(context=256) as it:
+        said = await events(it, request("word " * 400))
+        assert isinstance(said[-1], Failed)
+        assert (said[-1].code, said[-1].retryable) == ("context_length_exceeded", False)
+        assert ids_of(await events(it, request(max_tokens=2)))
+
+
+async def test_a_full_context_ends_the_answer_by_length() -> None:
+    async with engine(context=256) as it:
+        long = prompt("word " * 400)
+        said = await events(it, request(prompt=long[:250], max_tokens=100))
+        assert ending(said).reason in {"length", "stop"}
+        assert len(ids_of(said)) <= 256 - 250 + 1
+
+
+async def test_a_long_prompt_tells_how_far_it_is_read() -> None:
+    async with engine() as it:
+        said = await events(it, request("word " * 600, max_tokens=1))
+        read = [event for event in said if isinstance(event, Prefill)]
+        assert [event.done for event in read] == [256 * (i + 1) for i in range(len(read))]
+        assert len(read) >= 2
+
+
+async def test_a_killed_engine_is_an_error_value_and_starts_again() -> None:
+    async with engine(max_tps=20.0) as it:
+        said: list[OfRequest] = []
+        async for event in it.generate(request(max_tokens=1500)):
+            if not said and it.pid:
+                os.kill(it.pid, signal.SIGKILL)
+            said.append(event)
+        assert isinstance(said[-1], Failed)
+        assert (said[-1].code, said[-1].retryable) == ("engine_crashed", True)
+        await it.ready()
+        assert it.starts == 2
+        assert ids_of(await events(it, request(max_tokens=2)))
+
+
+async def test_a_request_to_an_engine_that_is_down_fails_at_once() -> None:
+    it = Engine(model_file(), slots=1, context=0)
+    said = await events(it, request())
+    assert isinstance(said[0], Failed)
+    assert said[0].code == "engine_crashed"
+
+
+async def test_a_file_that_is_no_model_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(EngineError, match="cannot read"):
+        await Engine(file, slots=1, context=0).run()
+
+
+async def test_the_owners_cap_on_speed_holds() -> None:
+    async with engine(max_tps=40.0) as it:
+        said = await events(it, request(max_tokens=12))
+        assert len(ids_of(said)) == 12 or ending(said).reason == "stop"
+        assert ending(said).decode_ms >= (len(ids_of(said)) - 1) * 25 * 0.9
+
+
+async def test_loaded_names_the_build_and_the_cpu_variant() -> None:
+    async with engine() as it:
+        loaded = await it.ready()
+        assert "llama-cpp-python" in loaded.engine_build
+        assert "cpu" in loaded.engine_build
+        assert loaded.context == VOCABULARY.context

@@ -1,0 +1,155 @@
+"""The life of one attempt on the worker: from the offer to a signed result, whatever becomes of the socket."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, assert_never
+
+from nacl.signing import SigningKey
+
+from shared.crypto import sampler_seed
+from shared.protocol.messages import Done, Failed, Held, OfferBody, Progress, ToCoordinator, Tokens
+from shared.receipt import sign_receipt
+from shared.tokens import TemplateError, Vocabulary
+from worker.engine import wire
+from worker.engine.process import Engine
+from worker.receipts import Work, receipt_of
+
+FRAME_S: Final = 0.02
+FRAME_TOKENS: Final = 16
+LOADING_S: Final = 5.0
+PREFILL_S: Final = 1.0
+
+
+class Attempt:
+    """One offer in a slot. What it says goes to `say`; token frames are kept, so that they can be said again.
+
+    `clock` gives ms since 1970 UTC.
+    """
+
+    def __init__(
+        self, offer: OfferBody, key: SigningKey, *, say: Callable[[ToCoordinator], object], clock: Callable[[], int]
+    ) -> None:
+        self.offer = offer
+        self.key = (offer.job_id, offer.attempt)
+        self.frames: list[Tokens] = []
+        self._sign_key, self._say, self._clock = key, say, clock
+        self._ids: list[int] = []
+        self._text: list[str] = []
+        self._unsent: list[int] = []
+        self._unsaid = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._read_at = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it has made itself."""
+        return len(self._ids)
+
+    def held(self) -> Held:
+        """How a hello or a heartbeat lists it."""
+        return Held(self.offer.job_id, self.offer.attempt, "running", self.tokens)
+
+    async def run(self, engine: Engine, vocabulary: Vocabulary) -> Done | Failed:
+        """Makes the answer; the result is signed, and not yet sent. Cancelling the task frees the slot."""
+        started = self._clock()
+        try:
+            prompt = await asyncio.to_thread(vocabulary.prompt_ids, self.offer)
+        except TemplateError as error:
+            return self._failed("invalid_request", str(error), retryable=False)
+        loaded = await self._loaded(engine)
+        ending = await self._generate(engine, self._request(prompt))
+        if isinstance(ending, wire.Failed):
+            return self._failed(ending.code, ending.message, retryable=ending.retryable)
+        return self._done(ending, len(prompt), started, loaded.engine_build)
+
+    async def _loaded(self, engine: Engine) -> wire.Loaded:
+        """Waits for the model, telling the coordinator that it is still alive."""
+        while True:
+            try:
+                async with asyncio.timeout(LOADING_S):
+                    return await engine.ready()
+            except TimeoutError:
+                self._say(Progress(self.offer.job_id, self.offer.attempt, "loading"))
+
+    async def _generate(self, engine: Engine, request: wire.Generate) -> wire.Finished | wire.Failed:
+        events = engine.generate(request)
+        try:
+            async for event in events:
+                match event:
+                    case wire.Prefill():
+                        self._reading(event)
+                    case wire.Made():
+                        self._made(event)
+                    case wire.Finished():
+                        self._text.append(event.text)
+                        self._unsaid += event.text
+                        self._flush()
+                        return event
+                    case wire.Failed():
+                        return event
+                    case _:
+                        assert_never(event)
+        finally:
+            self._stop_timer()
+            await events.aclose()
+        return wire.Failed(request.number, "engine_crashed", "the engine said nothing more", retryable=True)
+
+    def _request(self, prompt: list[int]) -> wire.Generate:
+        offer = self.offer
+        return wire.Generate(
+            number=0,
+            prompt=prompt,
+            max_tokens=offer.max_tokens,
+            sampling=offer.sampling,
+            seed=sampler_seed(offer.seed),
+            stop=offer.stop,
+            resume=offer.resume_ids,
+        )
+
+    def _reading(self, event: wire.Prefill) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._read_at >= PREFILL_S:
+            self._read_at = now
+            self._say(Progress(self.offer.job_id, self.offer.attempt, "prefill", event.done, event.total))
+
+    def _made(self, event: wire.Made) -> None:
+        """Gathers tokens into frames: the first goes at once, later ones wait at most 20 ms or for 16 of them."""
+        self._ids += event.ids
+        self._text.append(event.text)
+        self._unsent += event.ids
+        self._unsaid += event.text
+        if not self.frames or len(self._unsent) >= FRAME_TOKENS:
+            self._flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FRAME_S, self._flush)
+
+    def _flush(self) -> None:
+        self._stop_timer()
+        if not self._unsent and not self._unsaid:
+            return
+        offset = len(self.offer.resume_ids) + len(self._ids) - len(self._unsent)
+        frame = Tokens(self.offer.job_id, self.offer.attempt, offset, self._unsent, self._unsaid)
+        self._unsent, self._unsaid = [], ""
+        self.frames.append(frame)
+        self._say(frame)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _done(self, ending: wire.Finished, tokens_in: int, started: int, engine_build: str) -> Done:
+        text = "".join(self._text)
+        work = Work(self._ids, text, tokens_in, ending.reason, started, self._clock(), engine_build)
+        receipt = receipt_of(self.offer, work)
+        return Done(
+            receipt={name: getattr(receipt, name) for name in receipt.__struct_fields__},
+            signature=sign_receipt(self._sign_key, receipt),
+            ids=self._ids,
+            text=text,
+            prefill_ms=ending.prefill_ms,
+            decode_ms=ending.decode_ms,
+        )
+
+    def _failed(self, code: str, message: str, *, retryable: bool) -> Failed:
+        return Failed(self.offer.job_id, self.offer.attempt, code, message[:200], retryable)

@@ -1,0 +1,196 @@
+"""The worker's side of an engine process: starts it, streams requests through it, notices when it dies."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Final, assert_never
+
+import msgspec
+import structlog
+
+from shared.errors import HiveError
+from worker.engine.wire import (
+    PREFIX_BYTES,
+    Cancel,
+    Failed,
+    Finished,
+    FromEngine,
+    Generate,
+    Load,
+    Loaded,
+    LoadFailed,
+    Made,
+    OfRequest,
+    Prefill,
+    ToEngine,
+    from_engine,
+    length_of,
+    packed,
+)
+
+STOP_S: Final = 3.0
+RESTART_S: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+_LOG: Final = structlog.get_logger("worker.engine")
+
+
+class EngineError(HiveError):
+    """The model cannot be served by this machine; the message says why."""
+
+    code = "engine_error"
+    retryable = False
+
+
+class Engine:
+    """One model in a process of its own. `run` keeps it alive; `generate` may be used by many tasks at once."""
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        slots: int,
+        context: int,
+        threads: int = 0,
+        max_tps: float = 0.0,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`context` in tokens for each slot (0: as trained), `max_tps` over all slots (0: no cap); `changed` is called
+        when the model is loaded and when it is gone."""
+        self._load = Load(str(model), slots, context, threads, max_tps)
+        self._changed = changed
+        self._requests: dict[int, asyncio.Queue[OfRequest]] = {}
+        self._number = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._up = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self.loaded: Loaded | None = None
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process id; None while it is down."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def ready(self) -> Loaded:
+        """Waits until the model is loaded."""
+        while (loaded := self.loaded) is None:
+            await self._up.wait()
+        return loaded
+
+    async def run(self) -> None:
+        """Keeps the engine up until `stop`; after a crash it starts again with back-off. Raises EngineError where the
+        model cannot be loaded."""
+        crashes = 0
+        while not self._stopping.is_set():
+            lived = await self.one_life()
+            crashes = 0 if lived else min(crashes + 1, len(RESTART_S) - 1)
+            if not self._stopping.is_set():
+                _LOG.warning("engine_crashed", starts=self.starts)
+                await self._rest(RESTART_S[crashes])
+
+    async def one_life(self) -> bool:
+        """Runs one process from its start to its end; whether it had the model loaded."""
+        self.starts += 1
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "worker.engine",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment(),
+        )  # fmt: skip
+        try:
+            self._write(self._load)
+            while (message := await self._hear(process)) is not None:
+                self._take(message)
+            return self.loaded is not None
+        finally:
+            await self._bury(process)
+
+    async def generate(self, request: Generate) -> AsyncGenerator[OfRequest, None]:
+        """Events of one request up to Finished or Failed; its number is given here. Closing the iterator earlier
+        cancels the request and frees its slot."""
+        if self.loaded is None:
+            yield _crashed(request.number)
+            return
+        self._number += 1
+        number = self._number
+        events = self._requests[number] = asyncio.Queue()
+        self._write(msgspec.structs.replace(request, number=number))
+        ended = False
+        try:
+            while not ended:
+                event = await events.get()
+                ended = isinstance(event, Finished | Failed)
+                yield event
+        finally:
+            if self._requests.pop(number, None) is not None and not ended:
+                self._write(Cancel(number))
+
+    async def stop(self) -> None:
+        """Ends the engine: within 3 s by itself, else killed. `run` returns then."""
+        self._stopping.set()
+        if self._process is not None:
+            await self._end(self._process)
+
+    def _take(self, message: FromEngine) -> None:
+        match message:
+            case Loaded():
+                self.loaded = message
+                self._up.set()
+                self._changed()
+            case LoadFailed(message=why):
+                raise EngineError(why)
+            case Prefill() | Made() | Finished() | Failed():
+                if (events := self._requests.get(message.number)) is not None:
+                    events.put_nowait(message)
+            case _:
+                assert_never(message)
+
+    async def _hear(self, process: asyncio.subprocess.Process) -> FromEngine | None:
+        assert process.stdout is not None
+        try:
+            prefix = await process.stdout.readexactly(PREFIX_BYTES)
+            return from_engine(await process.stdout.readexactly(length_of(prefix)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    def _write(self, message: ToEngine) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None and not process.stdin.is_closing():
+            process.stdin.write(packed(message))
+
+    async def _bury(self, process: asyncio.subprocess.Process) -> None:
+        """Tells every open request that its engine is gone."""
+        self.loaded = None
+        self._up.clear()
+        requests, self._requests = self._requests, {}
+        for number, events in requests.items():
+            events.put_nowait(_crashed(number))
+        self._changed()
+        await self._end(process)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def _crashed(number: int) -> Failed:
+    return Failed(number, "engine_crashed", "the engine process ended in the middle of the request", retryable=True)
+
+
+def _environment() -> dict[str, str]:
+    """The worker's environment, with this package findable and every math library on one thread."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

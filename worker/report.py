@@ -1,0 +1,61 @@
+"""What a running worker tells the other commands on its machine: HIVE_HOME/worker.json."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+from shared.files import write_private
+
+FILE: Final = "worker.json"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The state of a worker's daemon; times in ms since 1970 UTC, `process_started` in seconds as the system has it."""
+
+    pid: int
+    process_started: float
+    pk: str
+    handle: str | None
+    cell: str
+    coordinator: str
+    server_pk: str | None
+    state: str
+    session: str | None
+    tier: int | None
+    models: list[str]
+    loaded: list[str]
+    engine_build: str
+    slots: int
+    free: int
+    waiting_results: int
+    jobs_done: int
+    tokens_made: int
+    updated_at: int
+
+
+def write_report(home: Path, report: Report) -> None:
+    """Replaces the report in one step."""
+    write_private(home / FILE, msgspec.json.format(msgspec.json.encode(report)))
+
+
+def read_report(home: Path) -> Report | None:
+    """The last report; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode((home / FILE).read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def lives(report: Report) -> bool:
+    """Whether the daemon that wrote it still runs; another process with its number does not count."""
+    try:
+        return bool(abs(psutil.Process(report.pid).create_time() - report.process_started) < 1.0)
+    except psutil.Error:
+        return False
+
+
+def forget_report(home: Path) -> None:
+    """Removes the report, once the daemon has ended."""
+    (home / FILE).unlink(missing_ok=True)

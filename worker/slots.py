@@ -1,0 +1,64 @@
+"""What runs here and what is free; which offers are taken. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from shared.crypto import Context, verifies
+from shared.protocol.messages import Offer
+
+Key = tuple[str, int]
+"""A job id and an attempt."""
+
+
+class Slots(msgspec.Struct, frozen=True):
+    """How many requests at once, and the attempts that run."""
+
+    total: int
+    running: frozenset[Key] = frozenset()
+
+    @property
+    def free(self) -> int:
+        """How many more can be taken."""
+        return self.total - len(self.running)
+
+    def with_attempt(self, key: Key) -> "Slots":
+        """The slots with this attempt in one of them; raises ValueError if none is free or it runs already."""
+        if self.free <= 0 or key in self.running:
+            raise ValueError(f"no slot for {key}")
+        return msgspec.structs.replace(self, running=self.running | {key})
+
+    def without(self, key: Key) -> "Slots":
+        """The slots once this attempt is over; the same slots if it did not run."""
+        return msgspec.structs.replace(self, running=self.running - {key})
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What an offer is held against: both keys in hex, the coordinator's time in ms, the digests of the models that
+    are served by id, and whether this worker takes work at all."""
+
+    worker_pk: str
+    server_pk: str
+    now: int
+    digests: Mapping[str, str]
+    open: bool
+
+
+def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
+    """Why this offer is declined, in a word or two; None if it is taken."""
+    body = offer.body
+    if body.worker_pk != terms.worker_pk:
+        return "for another worker"
+    if not verifies(terms.server_pk, Context.OFFER, msgspec.to_builtins(body), offer.signature):
+        return "bad signature"
+    if body.expires_at <= terms.now:
+        return "expired"
+    if not terms.open:
+        return "draining"
+    if terms.digests.get(body.model_id) != body.model_digest:
+        return "unknown model"
+    if (body.messages is None) == (body.prompt is None):
+        return "neither messages nor a prompt, or both"
+    if slots.free <= 0 or (body.job_id, body.attempt) in slots.running:
+        return "no free slot"
+    return None
