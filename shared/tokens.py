@@ -147,7 +147,9 @@ class Vocabulary:
         environment.filters["tojson"] = _tojson
         environment.globals["raise_exception"] = _raise_exception
         try:
-            return environment.from_string(source)
+            template = environment.from_string(source)
+            template.globals = dict(template.globals)  # Jinja's chained maps are copied with every rendering
+            return template
         except JinjaError as error:
             raise TemplateError(f"This model's chat template cannot be read: {error}") from error
 

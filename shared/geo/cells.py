@@ -11,7 +11,7 @@ PUBLIC_RESOLUTION: Final = 4
 COARSEST_WIDENING: Final = 5
 
 
-class InvalidCell(ValueError):  # noqa: N818 - the contract's code `invalid_cell`, as a name
+class InvalidCell(ValueError):
     """The text or number is not an H3 cell."""
 
 

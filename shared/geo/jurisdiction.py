@@ -36,7 +36,7 @@ NO_GROUPS: Final[Mapping[str, frozenset[str]]] = {}
 _LONGEST_QUOTE: Final = 32
 
 
-class InvalidJurisdiction(ValueError):  # noqa: N818 - the contract's code `invalid_jurisdiction`, as a name
+class InvalidJurisdiction(ValueError):
     """A part of the text is neither a country's code nor a group's name; the message names the part."""
 
 

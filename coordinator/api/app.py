@@ -1,0 +1,59 @@
+"""The two ASGI apps of a coordinator: the public one, and the operator's on a listener of its own."""
+
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.response import Response
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from coordinator.api import admin, document, jobs, public
+from coordinator.api.answers import ENCODER, JSON_TYPE
+from coordinator.api.errors import as_hive_error, error_body, error_headers, internal_error
+from coordinator.api.face import Face
+from coordinator.api.front import Front, log_bug
+from coordinator.api.hive import Hive, HttpRequest
+from coordinator.api.transport import networks
+from coordinator.openai import routes as openai
+from coordinator.web import assets
+
+MAX_BODY: Final = 4 * 2**20
+
+
+def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -> ASGIApp:
+    """What everybody talks to; `extra` are routes that other parts bring, such as the workers' socket."""
+    routes = [*jobs.ROUTES, *public.ROUTES, *openai.ROUTES, *document.ROUTES, *assets.ROUTES, *(extra or [])]
+    return Front(_litestar(routes, hive), networks(hive.settings.trusted_proxies), cors=True)
+
+
+def admin_app(hive: Hive) -> ASGIApp:
+    """What only the operator talks to: keys, credit, metrics. Pages of other origins cannot read it."""
+    return Front(
+        _litestar(admin.ROUTES, hive, guards=[admin.admit_operator]),
+        networks(hive.settings.trusted_proxies),
+        cors=False,
+    )
+
+
+def _litestar(routes: list[Any], hive: Hive, guards: list[Any] | None = None) -> Litestar:
+    return Litestar(
+        routes,
+        guards=guards,
+        state=State({"face": Face(hive)}, deep_copy=False),
+        exception_handlers={Exception: _explain},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=MAX_BODY,
+    )
+
+
+def _explain(request: HttpRequest, failure: Exception) -> Response[bytes]:
+    path = request.scope["path"]
+    error = as_hive_error(failure, request.method, path)
+    if error is None:
+        log_bug(failure, route=request.scope.get("path_template") or "none")
+        error = internal_error()
+    headers = error_headers(error)
+    if allow := getattr(failure, "headers", None):
+        headers |= {name: value for name, value in allow.items() if name.lower() == "allow"}
+    return Response(ENCODER.encode(error_body(error)), status_code=error.status, headers=headers, media_type=JSON_TYPE)

@@ -1,0 +1,88 @@
+"""`/hive/jobs/{id}/events`: a job's events as server-sent events, with ids by which a reader goes on after a break."""
+
+import asyncio
+from typing import Any, Final, assert_never
+
+from litestar.types import Receive, Scope, Send
+
+from coordinator.api.answers import ENCODER, encoded
+from coordinator.api.errors import error_body
+from coordinator.api.failures import failure_of
+from coordinator.api.gone import while_there
+from coordinator.api.views import job_json
+from coordinator.dispatch.relay import Ended, JobEvent, Reader, Status, Token
+from coordinator.queue.lifecycle import State
+from coordinator.store.rows import JobView
+
+SILENCE_S: Final = 10.0
+HEADERS: Final = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+
+class JobEvents:
+    """Streams until the job's end; leaving only closes the reader, which is not attached."""
+
+    def __init__(self, reader: Reader, view: JobView, after: int | None, silence_s: float = SILENCE_S) -> None:
+        self._reader = reader
+        self._view = view
+        self._after = after
+        self._silence_s = silence_s
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream the events that come after the one the reader had last."""
+        try:
+            await while_there(receive, self._stream(send))
+        finally:
+            self._reader.close()
+
+    async def _stream(self, send: Send) -> None:
+        self._reader.seek(self._after or 0)
+        await send({"type": "http.response.start", "status": 200, "headers": encoded(HEADERS)})
+        await _write(send, self._opening())
+        while True:
+            event = await self._next()
+            await _write(send, _KEEP_ALIVE if event is None else event_bytes(event), more=not isinstance(event, Ended))
+            if isinstance(event, Ended):
+                return
+
+    def _opening(self) -> bytes:
+        """Waiting is nobody's event, so a reader that comes while the job waits is told here, without an id."""
+        if self._view.status is not State.PENDING or self._after:
+            return b""
+        return _event("status", None, {"status": State.PENDING, "attempt": self._view.attempts, "worker": None})
+
+    async def _next(self) -> JobEvent | None:
+        try:
+            async with asyncio.timeout(self._silence_s):
+                return await anext(self._reader)
+        except TimeoutError:
+            return None
+
+
+def event_bytes(event: JobEvent) -> bytes:
+    """One event on the wire: `status`, `token`, and at the end `done` with the job or `error` with what went wrong."""
+    match event:
+        case Status(id=id_, state=state, worker=worker, attempt=attempt):
+            return _event("status", id_, {"status": state, "attempt": attempt, "worker": worker})
+        case Token(id=id_, index=index, text=text, count=count):
+            return _event("token", id_, {"index": index, "text": text, "count": count})
+        case Ended(id=id_, view=view):
+            failure = failure_of(view)
+            if failure is None:
+                return _event("done", id_, job_json(view))
+            return _event("error", id_, {**error_body(failure), "job": job_json(view)})
+        case _:
+            assert_never(event)
+
+
+def _event(name: str, id_: int | None, data: Any) -> bytes:
+    line = b"" if id_ is None else b"id: %d\n" % id_
+    return b"event: " + name.encode() + b"\n" + line + b"data: " + ENCODER.encode(data) + b"\n\n"
+
+
+async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": more})

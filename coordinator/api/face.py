@@ -1,0 +1,42 @@
+"""What the routes share: the coordinator behind them, the lookups that they all need."""
+
+from uuid import UUID
+
+from coordinator.api.auth import KeyDesk
+from coordinator.api.hive import Hive, HttpRequest
+from coordinator.api.intake import Intake
+from coordinator.api.swarm import Swarm
+from coordinator.queue.lifecycle import TERMINAL
+from coordinator.store import views
+from coordinator.store.rows import JobView
+from shared.errors import NotFound
+
+
+class Face:
+    """The HTTP face of one coordinator."""
+
+    def __init__(self, hive: Hive) -> None:
+        self.hive = hive
+        self.keys = KeyDesk(hive)
+        self.intake = Intake(hive)
+        self.swarm = Swarm(hive)
+
+    async def job(self, job_id: UUID, account_id: UUID) -> JobView:
+        """An account's job; raises NotFound if there is none, or it is another's."""
+        async with self.hive.engine.connect() as conn:
+            view = await views.get_job(conn, job_id)
+        if view is None or view.account_id != account_id:
+            raise NotFound(f"There is no job {job_id}.")
+        return view
+
+    def tell_if_ended(self, view: JobView) -> None:
+        """A reader that was opened for a job which had ended already is told so: nobody else will."""
+        if view.status in TERMINAL:
+            self.hive.relay.end(view)
+
+
+def face_of(request: HttpRequest) -> Face:
+    """The face that the app was made with."""
+    face = request.app.state.face
+    assert isinstance(face, Face)
+    return face

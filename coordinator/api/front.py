@@ -1,0 +1,133 @@
+"""The one wrapper around the routes: request id, CORS, HEAD, plain HTTP, counting, and the last resort for a bug."""
+
+import os
+import traceback
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Send
+
+from coordinator.api.answers import Answer, encoded
+from coordinator.api.errors import error_answer, internal_error
+from coordinator.api.metrics import REQUESTS, SECONDS
+from coordinator.api.transport import Network, is_private_way
+from shared.errors import RequestError
+
+log = structlog.get_logger()
+
+CORS: Final = encoded(
+    {
+        "access-control-allow-origin": "*",
+        "access-control-expose-headers": "x-request-id, x-hive-job-id, x-hive-worker, x-hive-cell, "
+        "x-hive-jurisdiction, x-hive-queue-ms, x-hive-overhead-ms, x-should-retry, retry-after",
+    }
+)
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
+PREFLIGHT: Final = {
+    "access-control-allow-methods": "GET, HEAD, POST, DELETE, OPTIONS",
+    "access-control-max-age": "86400",
+    "vary": "access-control-request-headers",
+}
+
+
+class Front:
+    """Wraps an ASGI app; `cors` says whether pages of other origins may read its answers."""
+
+    def __init__(self, app: ASGIApp, trusted: list[Network], *, cors: bool) -> None:
+        self._app = app
+        self._trusted = trusted
+        self._cors = CORS if cors else []
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the app's own start and stop."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        client = scope.get("client")
+        peer = client[0] if client else None
+        private = is_private_way(scope["scheme"], peer, lambda name: header_of(scope, name), self._trusted)
+        if scope["type"] == "http":
+            await self._http(scope, receive, send, private=private)
+        elif private:
+            await self._app(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "use wss"})
+
+    async def _http(self, scope: Any, receive: Receive, send: Send, *, private: bool) -> None:
+        exchange = Exchange(scope, receive, send, self._cors)
+        try:
+            await self._choose(scope, private=private)(scope, exchange.receive, exchange.send)
+        except Exception as e:  # noqa: BLE001 - the last resort: a bug must not take the connection's other requests
+            log_bug(e, request=exchange.id, route=exchange.route)
+            if not exchange.started:
+                await error_answer(internal_error())(scope, exchange.receive, exchange.send)
+
+    def _choose(self, scope: Any, *, private: bool) -> ASGIApp:
+        if not private:
+            return error_answer(RequestError("Plain HTTP is refused here: use https."))
+        if scope["method"] == "OPTIONS" and self._cors:
+            wanted = header_of(scope, "access-control-request-headers") or "authorization, content-type"
+            return Answer(b"", "text/plain", headers={**PREFLIGHT, "access-control-allow-headers": wanted})
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"
+        return self._app
+
+
+class Exchange:
+    """One request and its answer: names it, counts it, and keeps the body of an answer to HEAD back."""
+
+    def __init__(self, scope: Any, receive: Receive, send: Send, extra: list[tuple[bytes, bytes]]) -> None:
+        self.id = "req_" + os.urandom(12).hex()
+        self.started = False
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._extra = [(b"x-request-id", self.id.encode()), *extra]
+        self._method = scope["method"]
+        self._since = perf_counter()
+
+    @property
+    def route(self) -> str:
+        """The route's template, so that ids in paths make no new series."""
+        return str(self._scope.get("path_template") or "none")
+
+    async def receive(self) -> Any:
+        """What the client sends; after the head of an answer to HEAD it counts as gone, so that streams end."""
+        if self._method == "HEAD" and self.started:
+            return {"type": "http.disconnect"}
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message["headers"], *self._extra]
+            self._count(message["status"])
+            await self._send(message)
+            if self._method == "HEAD":
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif self._method != "HEAD":
+            await self._send(message)
+
+    def _count(self, status: int) -> None:
+        route = self.route
+        method = self._method if self._method in METHODS else "other"
+        REQUESTS.labels(route, method, str(status)).inc()
+        SECONDS.labels(route).observe(perf_counter() - self._since)
+
+
+def log_bug(failure: Exception, **where: str) -> None:
+    """Log what kind of exception came from where; never its text, which may quote a prompt."""
+    cause = failure.__cause__ or failure
+    frames = traceback.extract_tb(cause.__traceback__)[-5:]
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    log.error("request failed", error=type(cause).__name__, at=places, **where)
+
+
+def header_of(scope: Any, name: str) -> str | None:
+    """A request header by its lowercase name; several of one name are joined by commas, as HTTP says."""
+    wanted = name.encode("latin-1")
+    found = [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
+    return ", ".join(found) if found else None

@@ -1,0 +1,54 @@
+"""What the HTTP face needs of the coordinator around it; the wiring gives it as `app.state.hive`."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from litestar import Request
+
+from coordinator.dispatch.hub import Hub
+from coordinator.dispatch.relay import Relay
+from coordinator.settings import Secrets, Settings
+from coordinator.store.engine import Engine
+from coordinator.store.rows import NewJob
+from coordinator.submit.kinds import KindCache
+from shared.catalogue import Entry
+from shared.tokens import Vocabulary
+
+HttpRequest = Request[Any, Any, Any]
+
+
+class Submitting(Protocol):
+    """The writer of new jobs."""
+
+    async def submit(self, job: NewJob) -> UUID:
+        """Commit the job; its id, or the earlier one of the same idempotency key."""
+
+
+class Hive(Protocol):
+    """The parts of one coordinator. `clock` gives the time in UTC; `network` is the passphrase of the Stellar network
+    that workers are paid on, None where nothing is paid out."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def secrets(self) -> Secrets: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def hub(self) -> Hub: ...
+    @property
+    def relay(self) -> Relay: ...
+    @property
+    def writer(self) -> Submitting: ...
+    @property
+    def kinds(self) -> KindCache: ...
+    @property
+    def catalogue(self) -> Mapping[str, Entry]: ...
+    @property
+    def vocabularies(self) -> Mapping[str, Vocabulary]: ...
+    @property
+    def network(self) -> str | None: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...

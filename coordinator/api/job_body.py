@@ -1,0 +1,69 @@
+"""The body of `POST /hive/jobs`, translated to the one request of Hive."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Literal
+
+from coordinator.api.bodies import stroops_of
+from coordinator.submit.body import (
+    CommonBody,
+    asked_by_body,
+    conversation,
+    refuse_common,
+    sampling_of,
+)
+from coordinator.submit.placement import asked_by_headers, placement
+from coordinator.submit.request import (
+    JobRequest,
+    Submission,
+    deadline,
+    max_tokens_asked,
+    seed_text,
+    stops,
+)
+from shared.errors import RequestError
+from shared.protocol.messages import Message
+
+
+class JobBody(CommonBody, frozen=True, kw_only=True):
+    """`POST /hive/jobs`: one of `prompt` and `messages`; `gns_reward`, in GNS, is all that the caller pays."""
+
+    model_id: str
+    prompt: str | None = None
+    raw: bool | None = None
+    gns_reward: Decimal | None = None
+    priority: Literal["interactive", "batch"] | None = None
+    deadline_s: float | None = None
+    store: bool | None = None
+    idempotency_key: str | None = None
+
+
+def submission(body: JobBody, header: Callable[[str], str | None]) -> Submission:
+    """The request that a job body asks for; raises RequestError for what is wrong or not supported."""
+    refuse_common(body)
+    return Submission(
+        request=_request(body),
+        placement=placement([asked_by_headers(header), asked_by_body(body)]),
+        source="hive",
+        max_tokens=max_tokens_asked(body.max_tokens),
+        seed=seed_text(body.seed),
+        reward=None if body.gns_reward is None else stroops_of("gns_reward", body.gns_reward),
+        priority=body.priority or "interactive",
+        deadline=deadline(body.deadline_s),
+        store=bool(body.store),
+    )
+
+
+def _request(body: JobBody) -> JobRequest:
+    if (body.prompt is None) == (body.messages is None):
+        raise RequestError("Give either prompt or messages.", param="prompt")
+    if body.raw and body.prompt is None:
+        raise RequestError("raw goes with prompt, not with messages.", param="raw")
+    sampled, stop = sampling_of(body), stops(body.stop)
+    if body.prompt is None:
+        messages = conversation(body.messages or [])
+        return JobRequest(model=body.model_id, messages=messages, sampling=sampled, stop=stop)
+    if body.raw:
+        return JobRequest(model=body.model_id, prompt=body.prompt, sampling=sampled, stop=stop)
+    messages = [Message(role="user", content=body.prompt)]
+    return JobRequest(model=body.model_id, messages=messages, sampling=sampled, stop=stop)

@@ -1,0 +1,156 @@
+"""`/hive/jobs`: submit, look, list, cancel, follow, and why a job waits. Jobs belong to the account; others get 404."""
+
+import hashlib
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import delete, get, post
+from litestar.params import FromPath
+from litestar.types import ASGIApp
+
+from coordinator.api.answers import json_answer
+from coordinator.api.bodies import decoded
+from coordinator.api.events import JobEvents
+from coordinator.api.face import face_of
+from coordinator.api.hive import HttpRequest
+from coordinator.api.intake import Sent
+from coordinator.api.job_body import JobBody, submission
+from coordinator.api.views import JobCreated, JobList, job_json, written
+from coordinator.queue.lifecycle import State
+from coordinator.store import views
+from shared.errors import Conflict, RequestError
+from shared.geo.cells import format_cell
+
+MAX_PAGE: Final = 100
+PAGE: Final = 20
+MAX_IDEMPOTENCY_KEY: Final = 255
+_DECODER: Final = msgspec.json.Decoder(JobBody)
+
+
+@post("/hive/jobs", name="submit_job")
+async def submit_job(request: HttpRequest) -> ASGIApp:
+    """Submit a job: 201 when it is accepted, which means that it will end."""
+    face = face_of(request)
+    received = perf_counter()
+    key = await face.keys.caller(request)
+    raw = await request.body()
+    body = decoded(_DECODER, raw)
+    sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key))
+    accepted = await face.intake.take(submission(body, request.headers.get), key, sent)
+    status, created_at = State.PENDING, accepted.job.created_at
+    if accepted.id != accepted.job.id:
+        earlier = await face.job(accepted.id, key.account_id)
+        status, created_at = earlier.status, earlier.created_at
+    cell = None if accepted.kind.cell is None else format_cell(accepted.kind.cell)
+    created = JobCreated(accepted.id, status, cell, written(created_at))
+    return json_answer(created, 201, accepted.trace.headers())
+
+
+@get("/hive/jobs/{job_id:uuid}", name="get_job")
+async def get_job(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
+    """A job of the caller's account."""
+    face = face_of(request)
+    key = await face.keys.caller(request)
+    return json_answer(job_json(await face.job(job_id, key.account_id)))
+
+
+@get("/hive/jobs", name="list_jobs")
+async def list_jobs(request: HttpRequest) -> ASGIApp:
+    """The account's jobs, the newest first; `status`, `limit` (1 to 100) and `cursor` select."""
+    face = face_of(request)
+    key = await face.keys.caller(request)
+    query = request.query_params
+    limit, status, cursor = _limit(query.get("limit")), _status(query.get("status")), query.get("cursor")
+    after = None if cursor is None else read_cursor(cursor)
+    async with face.hive.engine.connect() as conn:
+        rows = await views.list_jobs(conn, key.account_id, after, limit + 1, status)
+    page = rows[:limit]
+    return json_answer(
+        JobList(
+            [job_json(row) for row in page], cursor_of(page[-1].created_at, page[-1].id) if len(rows) > limit else None
+        )
+    )
+
+
+@delete("/hive/jobs/{job_id:uuid}", name="cancel_job", status_code=200)
+async def cancel_job(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
+    """Cancel a job that has not ended; answers with the job."""
+    face = face_of(request)
+    key = await face.keys.caller(request)
+    await face.job(job_id, key.account_id)
+    if not await face.hive.relay.cancel(job_id, "cancelled by its owner"):
+        view = await face.job(job_id, key.account_id)
+        raise Conflict(f"The job has ended: it is {view.status.value}.", code="not_cancellable")
+    return json_answer(job_json(await face.job(job_id, key.account_id)))
+
+
+@get("/hive/jobs/{job_id:uuid}/events", name="job_events")
+async def job_events(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
+    """Follow a job as server-sent events; leaving changes nothing, `Last-Event-ID` continues."""
+    face = face_of(request)
+    key = await face.keys.caller(request)
+    reader = face.hive.relay.open(job_id, attached=False)
+    try:
+        view = await face.job(job_id, key.account_id)
+    except BaseException:
+        reader.close()
+        raise
+    face.tell_if_ended(view)
+    return JobEvents(reader, view, last_event_id(request))
+
+
+def body_hash(request: HttpRequest, raw: bytes) -> str:
+    """What makes two requests the same: the path and the body's bytes, as SHA-256 in hex."""
+    path = request.scope["path"].rstrip("/").removeprefix("/v1")
+    return hashlib.sha256(path.encode() + b"\0" + raw).hexdigest()
+
+
+def idempotency_key(request: HttpRequest, in_body: str | None = None) -> str | None:
+    """The caller's `Idempotency-Key`, by header or body; RequestError if it is no key."""
+    key = request.headers.get("idempotency-key") or in_body or None
+    if key is not None and (len(key) > MAX_IDEMPOTENCY_KEY or not key.isprintable()):
+        message = f"An idempotency key has at most {MAX_IDEMPOTENCY_KEY} characters, all of them printable."
+        raise RequestError(message, param="idempotency_key")
+    return key
+
+
+def last_event_id(request: HttpRequest) -> int | None:
+    """The event after which a reader wants to go on; None for the start, also where the id is not one of ours."""
+    text = request.headers.get("last-event-id") or request.query_params.get("last_event_id") or ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def cursor_of(created_at: datetime, job_id: UUID) -> str:
+    """Where a page ends, as text that `read_cursor` takes."""
+    return f"{created_at.astimezone(UTC).replace(tzinfo=None).isoformat()}_{job_id.hex}"
+
+
+def read_cursor(text: str) -> tuple[datetime, UUID]:
+    """The time and id at which the last page ended; raises RequestError for a text that is no cursor of ours."""
+    at, _, job_id = text.partition("_")
+    try:
+        return datetime.fromisoformat(at).replace(tzinfo=UTC), UUID(job_id)
+    except ValueError as e:
+        raise RequestError("cursor is not one that a list of jobs gave.", param="cursor") from e
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MAX_PAGE):
+        raise RequestError(f"limit must be between 1 and {MAX_PAGE}.", param="limit")
+    return int(text)
+
+
+def _status(text: str | None) -> State | None:
+    if text is None:
+        return None
+    if text not in set(State):
+        raise RequestError(f"status must be one of {', '.join(State)}.", param="status")
+    return State(text)
+
+
+ROUTES: Final[list[Any]] = [submit_job, get_job, list_jobs, cancel_job, job_events]

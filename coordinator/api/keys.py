@@ -1,0 +1,41 @@
+"""API keys as callers send them: where they stand in a request, how they look, and the hash by which one is known."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from shared.errors import Unauthorized
+
+PREFIX: Final = "sk-hive-"
+_SHOWN: Final = len(PREFIX) + 6
+_SCHEMES: Final = ("bearer ", "token ")
+
+
+def new_secret(entropy: bytes) -> str:
+    """A new key from 32 random bytes; it is shown once and never kept."""
+    return PREFIX + entropy.hex()
+
+
+def shown_prefix(secret: str) -> str:
+    """The start of a key, by which people tell theirs apart."""
+    return secret[:_SHOWN]
+
+
+def key_hash(secret: str, pepper: bytes) -> str:
+    """The keyed hash under which a key is stored, 64 hex digits: worthless without the coordinator's pepper."""
+    return hashlib.blake2b(secret.encode(), digest_size=32, key=pepper, person=b"hive-api-key").hexdigest()
+
+
+def sent_secret(header: Callable[[str], str | None]) -> str | None:
+    """The key in `Authorization: Bearer KEY` or `Token KEY`, else in `x-api-key`; None without one."""
+    authorization = header("authorization") or ""
+    for scheme in _SCHEMES:
+        if authorization[: len(scheme)].lower() == scheme:
+            return authorization[len(scheme) :].strip() or None
+    return (header("x-api-key") or "").strip() or None
+
+
+def unauthorized(secret: str | None, *, openai: bool) -> Unauthorized:
+    """What a caller without a good key is told; the OpenAI face calls it `invalid_api_key`."""
+    message = "The API key is not valid." if secret else "An API key is missing: send Authorization: Bearer KEY."
+    return Unauthorized(message, code="invalid_api_key" if openai else None)

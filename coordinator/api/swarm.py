@@ -1,0 +1,89 @@
+"""The swarm as this coordinator sees it, read at most once a second however many look."""
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from coordinator.api.hive import Hive
+from coordinator.api.shown import (
+    ShownModelEntry,
+    ShownWorker,
+    SwarmStatus,
+    ledger_of,
+    rate,
+    shown_models,
+    shown_worker,
+    status,
+)
+from coordinator.store import views, workers
+from coordinator.store.rows import KeyRow, StatusNumbers
+
+FRESH_S: Final = 1.0
+WINDOW_S: Final = 10.0
+REGISTERED: Final = timedelta(hours=24)
+"""A worker that was not seen for longer is not counted."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The swarm at one moment."""
+
+    status: SwarmStatus
+    workers: list[ShownWorker]
+
+
+class Swarm:
+    """Reads the swarm for all who ask."""
+
+    def __init__(self, hive: Hive) -> None:
+        self._hive = hive
+        self._lock = asyncio.Lock()
+        self._read_at = float("-inf")
+        self._snapshot: Snapshot | None = None
+        self._samples: deque[tuple[float, int]] = deque()
+
+    async def snapshot(self) -> Snapshot:
+        """The swarm, at most a second old."""
+        async with self._lock:
+            if self._snapshot is None or monotonic() - self._read_at >= FRESH_S:
+                self._snapshot = await self._read()
+                self._read_at = monotonic()
+            return self._snapshot
+
+    def models(self) -> list[ShownModelEntry]:
+        """The catalogue's models and who serves them at this moment."""
+        online = [session.facts for session in self._hive.hub.sessions.values()]
+        return shown_models(self._hive.catalogue, online)
+
+    def models_for(self, key: KeyRow) -> list[ShownModelEntry]:
+        """The models that a key may use."""
+        return [model for model in self.models() if key.models is None or model.id in key.models]
+
+    async def _read(self) -> Snapshot:
+        hive = self._hive
+        async with hive.engine.connect() as conn:
+            numbers = await views.status_numbers(conn)
+            rows = await workers.registered_since(conn, hive.clock() - REGISTERED)
+        running = {pk: hive.hub.attempts.taken(pk) for pk in hive.hub.sessions}
+        shown = [shown_worker(row, running) for row in rows]
+        now = status(
+            numbers,
+            shown,
+            [session.facts.cell for session in hive.hub.sessions.values()],
+            tokens_per_second=self._rate(numbers),
+            models=sum(model.is_ready for model in self.models()),
+            ledger=ledger_of(hive.network),
+        )
+        return Snapshot(now, shown)
+
+    def _rate(self, numbers: StatusNumbers) -> float:
+        """Tokens of ended jobs and of those that are being computed, over the last ten seconds."""
+        hive, now = self._hive, monotonic()
+        live = sum(len(hive.relay.channel(attempt.job_id).ids) for attempt in hive.hub.attempts.everything())
+        self._samples.append((now, numbers.tokens_out + live))
+        while self._samples[0][0] < now - WINDOW_S:
+            self._samples.popleft()
+        return rate(list(self._samples))

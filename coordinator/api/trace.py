@@ -1,0 +1,46 @@
+"""What the headers of an inference answer tell of its way: which job, who served it, where, and how long it waited."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from coordinator.dispatch.relay import Ended, JobEvent, Status, WorkerPublic
+
+
+class Trace:
+    """Follows one job's events. `received` and `accepted` are readings of the clock `now` (seconds): when the request
+    came, and when its job was committed."""
+
+    def __init__(self, job_id: UUID, *, received: float, accepted: float, now: Callable[[], float]) -> None:
+        self._job_id = job_id
+        self._received = received
+        self._accepted = accepted
+        self._now = now
+        self._assigned: float | None = None
+        self._worker: WorkerPublic | None = None
+
+    def note(self, event: JobEvent) -> None:
+        """Take in an event: the first worker is the one that the headers name."""
+        if isinstance(event, Status) and event.worker is not None and self._worker is None:
+            self._assigned = self._now()
+            self._worker = event.worker
+        elif isinstance(event, Ended) and self._assigned is None:
+            self._assigned = self._now()
+
+    def headers(self) -> dict[str, str]:
+        """The headers as far as they are known now: waiting time is from commit to the first worker, overhead from
+        the request's arrival to the commit."""
+        headers = {
+            "x-hive-job-id": str(self._job_id),
+            "x-hive-overhead-ms": _ms(self._accepted - self._received),
+        }
+        if self._worker is not None:
+            headers["x-hive-worker"] = self._worker.pk
+            headers["x-hive-cell"] = self._worker.cell
+            headers["x-hive-jurisdiction"] = ",".join(sorted(self._worker.countries))
+        if self._assigned is not None:
+            headers["x-hive-queue-ms"] = _ms(self._assigned - self._accepted)
+        return headers
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(0.0, seconds) * 1000:.1f}"

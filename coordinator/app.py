@@ -1,0 +1,268 @@
+"""The only wiring: parts are made once from the settings, every loop is owned by one task group."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import structlog
+import uvicorn
+from litestar import WebSocket, websocket
+
+from coordinator.api.app import admin_app, public_app
+from coordinator.dispatch import loops
+from coordinator.dispatch.hub import Hub
+from coordinator.dispatch.relay import Relay
+from coordinator.dispatch.socket import worker_socket
+from coordinator.dispatch.state import Dispatch
+from coordinator.queue import sweep
+from coordinator.settings import Secrets, Settings, load_secrets
+from coordinator.settle.payout import Payer, Policy
+from coordinator.settle.stellar import Horizon, LedgerAway, LedgerKeys
+from coordinator.store.embedded import EmbeddedPostgres
+from coordinator.store.engine import Away, Engine, connect
+from coordinator.submit.kinds import KindCache
+from coordinator.submit.writer import Writer
+from shared.catalogue import Entry, catalogue
+from shared.errors import RequestError
+from shared.files import write_private
+from shared.geo import index
+from shared.logs import configure_logs
+from shared.tokens import Vocabulary
+
+log = structlog.get_logger()
+
+SWEEP_S: Final = 1.0
+PAYOUT_S: Final = 0.5
+RECONNECT_MS: Final = 500
+WS_MAX_BYTES: Final = 1 << 20
+WS_QUEUE: Final = 8
+GRACE_S: Final = 3
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Hive:
+    """The parts of one coordinator, as the HTTP face sees them."""
+
+    settings: Settings
+    secrets: Secrets
+    engine: Engine
+    dispatch: Dispatch
+    writer: Writer
+    kinds: KindCache
+    catalogue: Mapping[str, Entry]
+    vocabularies: Mapping[str, Vocabulary]
+    clock: Callable[[], datetime]
+    ledger_keys: LedgerKeys | None
+
+    @property
+    def network(self) -> str | None:
+        """The passphrase of the network that workers are paid on; None where nothing is paid out."""
+        return self.ledger_keys.passphrase if self.ledger_keys else None
+
+    @property
+    def hub(self) -> Hub:
+        """Who is connected."""
+        return self.dispatch.hub
+
+    @property
+    def relay(self) -> Relay:
+        """Who reads what."""
+        return self.dispatch.relay
+
+
+def build(settings: Settings, url: str) -> Hive:
+    """Makes the parts of a coordinator on the database at `url`; nothing runs yet."""
+    secrets = load_secrets(settings.state_dir)
+    engine, kinds, models = connect(url), KindCache(), catalogue()
+    vocabularies = {name: Vocabulary(entry.path) for name, entry in models.items()}
+    dispatch = Dispatch(
+        engine=engine,
+        key=secrets.server_key,
+        name=f"{socket.gethostname()}:{settings.port}",
+        public_host=settings.public_host,
+        geo_digest=index.load().digest,
+        catalogue=models,
+        vocabularies=vocabularies,
+        kinds=kinds,
+        clock=_now,
+    )
+    writer, keys = Writer(engine), _ledger_keys(settings)
+    return Hive(settings, secrets, engine, dispatch, writer, kinds, models, vocabularies, _now, keys)
+
+
+def _ledger_keys(settings: Settings) -> LedgerKeys | None:
+    if not settings.horizon_url:
+        return None
+    if settings.ledger_keys is None:
+        raise RequestError("HIVE_HORIZON_URL is set but HIVE_LEDGER_KEYS is not; name the file with the payout keys.")
+    return LedgerKeys.read(settings.ledger_keys)
+
+
+async def serve_until_stopped(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then sends workers away, ends requests within seconds and stops."""
+    configure_logs(settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    embedded = None if settings.database_url else EmbeddedPostgres(settings.state_dir / "postgres")
+    try:
+        url = settings.database_url or (embedded.start() if embedded else "")
+        if embedded:
+            await _migrate(url)
+        async with serving(build(settings, url)):
+            await stop.wait()
+    finally:
+        if embedded:
+            embedded.stop()
+
+
+async def _migrate(url: str) -> None:
+    from coordinator.store.migrate import migrate  # noqa: PLC0415 - alembic takes 11 MB, and only this needs it
+
+    await migrate(url)
+
+
+@contextlib.asynccontextmanager
+async def serving(hive: Hive) -> AsyncIterator[None]:
+    """Listens and runs every loop inside the block; a loop that fails ends the block."""
+    settings = hive.settings
+    sockets = _bind(settings.host, settings.port), _bind(settings.admin_host, settings.admin_port)
+    public = _Listener(_config(public_app(hive, [_worker_route(hive.dispatch)])))
+    admin = _Listener(_config(admin_app(hive)))
+    payer = _payer(hive)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(work) for work in _loops(hive, payer)]
+            listening = [
+                tasks.create_task(listener.serve(sockets=[bound]))
+                for listener, bound in zip((public, admin), sockets, strict=True)
+            ]
+            _announce(settings, sockets)
+            try:
+                yield
+            finally:
+                loops.drain(hive.dispatch, RECONNECT_MS)
+                public.should_exit = admin.should_exit = True
+                await asyncio.gather(*listening, return_exceptions=True)
+                for task in running:
+                    task.cancel()
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    finally:
+        await hive.engine.dispose()
+
+
+def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
+    owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive)]
+    return [*owned, _paying(payer)] if payer else owned
+
+
+async def _sweeping(hive: Hive) -> None:
+    """Sweeps for ever: at once again after a full round, else after a second."""
+    while True:
+        swept = await _unless_away("sweep", lambda: sweep.one_round(hive.engine, _now()))
+        if swept is None or not swept.more:
+            await asyncio.sleep(SWEEP_S)
+
+
+async def _paying(payer: Payer) -> None:
+    """Pays for ever; a ledger or a database that is away is asked again."""
+    opened = False
+    while True:
+        if opened:
+            await _unless_away("payout", lambda: payer.one_round(_now()))
+        else:
+            opened = bool(await _unless_away("payout", lambda: _opened(payer)))
+        await asyncio.sleep(PAYOUT_S)
+
+
+async def _opened(payer: Payer) -> bool:
+    try:
+        await payer.open_channels()
+    except ValueError as e:
+        raise RequestError(f"Workers cannot be paid: {e}.") from e
+    return True
+
+
+async def _unless_away(what: str, work: Callable[[], Awaitable[Result]]) -> Result | None:
+    """Does one round; None, with a line in the log, if the database or the ledger is away."""
+    try:
+        return await work()
+    except (Away, LedgerAway) as e:
+        log.warning("away", what=what, reason=str(e))
+        return None
+
+
+def _payer(hive: Hive) -> Payer | None:
+    settings = hive.settings
+    if hive.ledger_keys is None:
+        return None
+    policy = Policy(settings.pay_held_jobs, settings.pay_held_hours, settings.payout_threshold, settings.payout_age_s)
+    return Payer(hive.engine, Horizon(settings.horizon_url), hive.ledger_keys, policy)
+
+
+class _Listener(uvicorn.Server):
+    """A server whose signals are the application's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=WS_MAX_BYTES,
+        ws_max_queue=WS_QUEUE,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def _worker_route(dispatch: Dispatch) -> Any:
+    @websocket("/hive/worker")
+    async def worker(socket: WebSocket[Any, Any, Any]) -> None:
+        await worker_socket(socket, dispatch)
+
+    return worker
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening address; raises RequestError if it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as e:
+        bound.close()
+        raise RequestError(f"Cannot listen on {host}:{port} ({e.strerror}); choose another port.") from e
+    bound.setblocking(False)
+    return bound
+
+
+def _announce(settings: Settings, sockets: tuple[socket.socket, ...]) -> None:
+    urls = ["http://{}:{}".format(*bound.getsockname()[:2]) for bound in sockets]
+    log.info("listening", base_url=urls[0], admin_url=urls[1])
+    if settings.ready_file:
+        write_private(settings.ready_file, json.dumps({"base_url": urls[0], "admin_url": urls[1]}).encode())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

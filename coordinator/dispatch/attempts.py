@@ -1,0 +1,94 @@
+"""The attempts that workers of this coordinator hold now, in memory: what was offered, and the last sign of life."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from coordinator.store.rows import Claimed
+from shared.protocol.messages import Offer, OfferBody
+
+
+class Stage(StrEnum):
+    """How far an attempt has come, as far as this process has heard."""
+
+    OFFERED = "offered"
+    RUNNING = "running"
+    OVER = "over"
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt; times in ms. `dropped_at` is when its worker's socket went away, None while it is there.
+
+    An attempt that is OVER waits only for the transaction that says so: it takes no slot and no frame.
+    """
+
+    job: Claimed
+    offer: Offer
+    offered_at: int
+    progress_at: int
+    lease_until: int
+    stage: Stage = Stage.OFFERED
+    started: bool = False
+    dropped_at: int | None = None
+
+    @property
+    def body(self) -> OfferBody:
+        """What was offered."""
+        return self.offer.body
+
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def key(self) -> tuple[UUID, int, str]:
+        """The fencing token: job, attempt, worker."""
+        return self.job.id, self.offer.body.attempt, self.offer.body.worker_pk
+
+
+@dataclass(slots=True)
+class Attempts:
+    """At most one attempt of a job; found by job or by worker."""
+
+    _by_job: dict[UUID, Attempt] = field(default_factory=dict)
+    _by_worker: dict[str, dict[UUID, Attempt]] = field(default_factory=dict)
+
+    def add(self, attempt: Attempt) -> None:
+        """Takes a new attempt; an older one of the same job is fenced by it and goes."""
+        older = self._by_job.get(attempt.job_id)
+        if older is not None:
+            self.remove(older)
+        self._by_job[attempt.job_id] = attempt
+        self._by_worker.setdefault(attempt.body.worker_pk, {})[attempt.job_id] = attempt
+
+    def remove(self, attempt: Attempt) -> None:
+        """Lets go of this very attempt; a newer one of the same job stays."""
+        if self._by_job.get(attempt.job_id) is attempt:
+            del self._by_job[attempt.job_id]
+            held = self._by_worker[attempt.body.worker_pk]
+            del held[attempt.job_id]
+            if not held:
+                del self._by_worker[attempt.body.worker_pk]
+
+    def of_job(self, job_id: UUID) -> Attempt | None:
+        """The job's attempt, whoever holds it."""
+        return self._by_job.get(job_id)
+
+    def of_worker(self, pk: str) -> list[Attempt]:
+        """The attempts that a worker holds."""
+        return list(self._by_worker.get(pk, {}).values())
+
+    def taken(self, pk: str) -> int:
+        """How many slots of a worker are taken."""
+        return sum(attempt.stage is not Stage.OVER for attempt in self._by_worker.get(pk, {}).values())
+
+    def find(self, job_id: UUID, attempt: int, pk: str) -> Attempt | None:
+        """The attempt that a worker's message names, None if it is not (or no longer) its own."""
+        found = self._by_job.get(job_id)
+        return found if found is not None and found.key == (job_id, attempt, pk) else None
+
+    def everything(self) -> list[Attempt]:
+        """All attempts."""
+        return list(self._by_job.values())

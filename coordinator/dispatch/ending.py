@@ -1,0 +1,87 @@
+"""Ends that do not come from a worker: a job is cancelled, or somebody else (the sweep) has ended it."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from coordinator.queue import moves
+from coordinator.store import held
+from coordinator.store.engine import Away, Connection
+from coordinator.store.rows import JobView
+from shared.protocol.messages import Cancel
+
+if TYPE_CHECKING:
+    from coordinator.dispatch.state import Dispatch
+
+
+AGAIN_S: Final = 0.5
+TRIES: Final = 4
+
+
+async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
+    """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
+    async with d.engine.begin() as conn:
+        before = await moves.cancel(conn, job_id, None, reason, d.clock())
+        ended = await ended_views(conn, [job_id] if before is not None else [])
+    for view in ended.values():
+        stop(d, job_id, reason)
+        d.relay.end(view)
+        d.relay.forget([job_id])
+    return before is not None
+
+
+async def run(d: "Dispatch") -> None:
+    """Cancels what its last reader has left, for ever."""
+    while True:
+        await d.relay.abandoned.wait()
+        if await one_round(d):
+            await asyncio.sleep(AGAIN_S)
+
+
+async def one_round(d: "Dispatch") -> bool:
+    """Cancels the jobs that were left; whether one has to be tried again.
+
+    A client may leave while its job is being submitted: what is not there yet is looked for a few times.
+    """
+    again = False
+    for job_id, tries in d.relay.take_abandoned().items():
+        try:
+            left = TRIES if await cancel(d, job_id, "its reader left") else tries + 1
+        except Away:
+            left = 0
+        if left < TRIES:
+            d.relay.abandon(job_id, left)
+            again = True
+    return again
+
+
+async def announce(d: "Dispatch", job_ids: Iterable[UUID]) -> None:
+    """Tells workers and readers of those of these jobs that have ended without this process knowing. Raises Away."""
+    known = [job_id for job_id in job_ids if d.relay.is_read(job_id) or d.hub.attempts.of_job(job_id) is not None]
+    if not known:
+        return
+    async with d.engine.begin() as conn:
+        ended = await ended_views(conn, known)
+    for job_id, view in ended.items():
+        stop(d, job_id, str(view.status))
+        d.relay.end(view)
+        d.relay.forget([job_id])
+
+
+def stop(d: "Dispatch", job_id: UUID, reason: str) -> None:
+    """Nothing more is wanted of this job: its worker is told, its slot is free."""
+    attempt = d.hub.attempts.of_job(job_id)
+    if attempt is None:
+        return
+    d.hub.attempts.remove(attempt)
+    session = d.hub.session_of(attempt.body.worker_pk)
+    if session is not None:
+        session.send(Cancel(attempt.body.job_id, attempt.body.attempt, reason))
+    d.hub.work.set()
+
+
+async def ended_views(conn: Connection, job_ids: Iterable[UUID]) -> dict[UUID, JobView]:
+    """These jobs as their owners see them, those that have ended alone."""
+    wanted = list(job_ids)
+    return await held.ended_views(conn, wanted) if wanted else {}

@@ -1,0 +1,168 @@
+"""Who is there: live sessions, registered workers, which kinds of jobs wait, and how they fit each other."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from coordinator.dispatch.attempts import Attempts
+from coordinator.dispatch.session import Session
+from coordinator.match.rules import Reason, WorkerFacts, why_not
+from coordinator.match.score import Bench, Fit, fit
+from coordinator.store.rows import Kind
+from shared.protocol.messages import CloseCode
+
+MAX_CACHED_KINDS: Final = 4096
+_ORDER: Final = (Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT)
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many workers pass the rules of a kind of job, each number counting those that passed all before it.
+
+    `registered` were seen within 24 h; the others are about those online. `possible` counts the registered ones that
+    pass every rule, whether they are online or not.
+    """
+
+    registered: int
+    online: int
+    has_model: int
+    in_place: int
+    tier: int
+    evidence: int
+    context: int
+    free: int
+    possible: int
+
+    @property
+    def eligible(self) -> int:
+        """How many online workers may take the job, now or when they are free."""
+        return self.context
+
+
+class Hub:
+    """The live state of one coordinator, on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.attempts = Attempts()
+        self.work = asyncio.Event()
+        self._registered: dict[str, WorkerFacts] = {}
+        self._struck: set[str] = set()
+        self._kinds: dict[int, Kind] = {}
+        self._waiting: set[int] = set()
+        self._fits: dict[int, dict[str, Fit]] = {}
+
+    def join(self, session: Session) -> None:
+        """A welcomed worker; a session that it had before is superseded."""
+        older = self.sessions.get(session.pk)
+        if older is not None:
+            older.close(CloseCode.SUPERSEDED, "the same worker connected again")
+        self.sessions[session.pk] = session
+        self._struck.discard(session.pk)
+        self.changed(session, session.facts)
+
+    def leave(self, session: Session) -> bool:
+        """The session is over; whether it was the worker's current one."""
+        if self.sessions.get(session.pk) is not session:
+            return False
+        del self.sessions[session.pk]
+        for fits in self._fits.values():
+            fits.pop(session.pk, None)
+        return True
+
+    def changed(self, session: Session, facts: WorkerFacts) -> None:
+        """The worker's facts are these from now on."""
+        session.facts = self._registered[facts.pk] = facts
+        for kind_id, fits in self._fits.items():
+            fits.pop(facts.pk, None)
+            if (found := fit(facts, self._kinds[kind_id])) is not None:
+                fits[facts.pk] = found
+        self.work.set()
+
+    def register(self, workers: Iterable[WorkerFacts]) -> None:
+        """The workers seen within 24 h, as the database had them a moment ago; what happened here is known better."""
+        online = {pk: session.facts for pk, session in self.sessions.items()}
+        self._registered = {worker.pk: worker for worker in workers if worker.pk not in self._struck} | online
+
+    def strike_off(self, pk: str) -> None:
+        """The worker has left for good, unless it joins again."""
+        self._registered.pop(pk, None)
+        self._struck.add(pk)
+
+    def session_of(self, pk: str) -> Session | None:
+        """The worker's live session."""
+        return self.sessions.get(pk)
+
+    def wake(self, kind: Kind | None = None) -> None:
+        """A job of this kind was committed (None: of some kind known here): the next round looks for it, at once."""
+        if kind is None:
+            self._waiting.update(self._kinds)
+        else:
+            self._know(kind)
+            self._waiting.add(kind.id)
+        self.work.set()
+
+    def wake_ids(self, kind_ids: Iterable[int]) -> None:
+        """Jobs of these kinds, which were offered here before, wait again."""
+        self._waiting.update(kind_id for kind_id in kind_ids if kind_id in self._kinds)
+        self.work.set()
+
+    def take_waiting(self) -> set[int]:
+        """The kinds that may have pending jobs, for one round: who finds that there may be more says so again."""
+        taken, self._waiting = self._waiting & self._kinds.keys(), set()
+        self.work.clear()
+        return taken
+
+    def still_waiting(self, kind_ids: Iterable[int]) -> None:
+        """These kinds may have pending jobs yet, but nothing is there to be done about it now."""
+        self._waiting.update(kind_ids)
+
+    def fits(self, kind_ids: Iterable[int]) -> Mapping[int, Mapping[str, Fit]]:
+        """For each kind the workers online now that may do its jobs; the rules run once per pair."""
+        return {kind_id: dict(self._fits_of(self._kinds[kind_id])) for kind_id in kind_ids}
+
+    def benches(self, now: int) -> dict[str, Bench]:
+        """Every online worker's slots; one that rests (it declined a moment ago) has none free."""
+        return {pk: self._bench(session, now) for pk, session in self.sessions.items()}
+
+    def counts(self, kind: Kind, now: int = 0) -> Counts:
+        """How many workers pass each rule; with `now` (ms) given, a worker that rests is not free."""
+        self._know(kind)
+        verdicts = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}
+        model, place, tier, evidence, context = (
+            sum(_passes(verdict, rule) for verdict in verdicts.values()) for rule in _ORDER
+        )
+        eligible = [pk for pk, verdict in verdicts.items() if not isinstance(verdict, Reason)]
+        benches = (self._bench(self.sessions[pk], now) for pk in eligible)
+        free = sum(bench.taken < bench.slots for bench in benches)
+        possible = sum(not isinstance(why_not(facts, kind), Reason) for facts in self._registered.values())
+        return Counts(len(self._registered), len(self.sessions), model, place, tier, evidence, context, free, possible)
+
+    def _bench(self, session: Session, now: int) -> Bench:
+        slots = session.facts.slots
+        taken = slots if session.closing or session.rests_until > now else self.attempts.taken(session.pk)
+        return Bench(slots, taken, session.last_job_at)
+
+    def _know(self, kind: Kind) -> None:
+        if kind.id not in self._kinds:
+            if len(self._kinds) >= MAX_CACHED_KINDS:
+                self._forget_idle_kinds()
+            self._kinds[kind.id] = kind
+
+    def _forget_idle_kinds(self) -> None:
+        self._kinds = {kind_id: kind for kind_id, kind in self._kinds.items() if kind_id in self._waiting}
+        self._fits = {kind_id: fits for kind_id, fits in self._fits.items() if kind_id in self._kinds}
+
+    def _fits_of(self, kind: Kind) -> dict[str, Fit]:
+        if kind.id not in self._fits:
+            found = {pk: fit(session.facts, kind) for pk, session in self.sessions.items()}
+            self._fits[kind.id] = {pk: one for pk, one in found.items() if one is not None}
+        return self._fits[kind.id]
+
+
+def _passes(verdict: object, rule: Reason) -> bool:
+    """Whether a verdict got past this rule and all before it."""
+    if verdict is Reason.TAKES_NONE:
+        return False
+    return not isinstance(verdict, Reason) or _ORDER.index(verdict) > _ORDER.index(rule)

@@ -1,0 +1,182 @@
+"""What each message of a worker does. A message of an attempt that the worker does not hold is dropped."""
+
+from typing import Final, assert_never
+from uuid import UUID
+
+import structlog
+
+from coordinator.dispatch import resume
+from coordinator.dispatch.admission import Refusal, facts_of, fault_of, place_of
+from coordinator.dispatch.attempts import Attempt, Stage
+from coordinator.dispatch.judging import judged
+from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Started
+from coordinator.dispatch.session import Session
+from coordinator.dispatch.state import Dispatch
+from coordinator.queue.lifecycle import State
+from coordinator.store import workers
+from coordinator.store.engine import Away
+from coordinator.verify.checks import read_receipt
+from shared.protocol.messages import (
+    Accept,
+    Ack,
+    CloseCode,
+    Decline,
+    Done,
+    Failed,
+    Heartbeat,
+    Inventory,
+    Leave,
+    Pong,
+    Progress,
+    ToCoordinator,
+    Tokens,
+)
+
+REST_MS: Final = 1000
+"""How long a worker that declined is left alone."""
+
+FOR_GOOD: Final = 2**62
+"""A moment (ms) that never comes."""
+
+MAX_TEXT_PER_TOKEN: Final = 1024
+"""More text for a token (in characters) than any vocabulary makes."""
+
+log = structlog.get_logger()
+
+
+async def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) -> None:
+    """Does what the message asks for, or ends the session that sent it; `now` in ms."""
+    session.heard_at = now
+    match message:
+        case Heartbeat():
+            session.send(Pong(now))
+        case Inventory():
+            _inventory(d, session, message)
+        case Accept() | Progress() | Tokens() | Decline() | Failed():
+            attempt = d.hub.attempts.find(UUID(message.job_id), message.attempt, session.pk)
+            if attempt is not None and attempt.stage is not Stage.OVER:
+                _about(d, session, attempt, message, now)
+        case Done():
+            await _done(d, session, message, now)
+        case Leave():
+            await _leave(d, session, message)
+        case _:
+            assert_never(message)
+
+
+def _about(
+    d: Dispatch, session: Session, attempt: Attempt, message: Accept | Progress | Tokens | Decline | Failed, now: int
+) -> None:
+    attempt.progress_at = now
+    match message:
+        case Accept() | Progress():
+            attempt.stage = Stage.RUNNING
+        case Tokens():
+            attempt.stage = Stage.RUNNING
+            _tokens(d, session, attempt, message)
+        case Decline():
+            session.rests_until = now + REST_MS
+            attempt.stage = Stage.OVER
+            d.report(Declined(attempt, _plain(message.reason)))
+        case Failed():
+            attempt.stage = Stage.OVER
+            _failed(d, attempt, message)
+        case _:
+            assert_never(message)
+
+
+def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) -> None:
+    body = attempt.body
+    if message.offset + len(message.ids) > body.max_tokens or len(message.text) > MAX_TEXT_PER_TOKEN * (
+        len(message.ids) + 8
+    ):
+        session.close(CloseCode.PROTOCOL, "more tokens or text than the offer allows")
+        return
+    if message.ids and not attempt.started:
+        attempt.started = True
+        d.relay.status(attempt.job_id, State.COMPUTING)
+        d.report(Started(attempt))
+    d.relay.tokens(attempt.job_id, body.attempt, message.offset, message.ids, message.text)
+
+
+def _failed(d: Dispatch, attempt: Attempt, message: Failed) -> None:
+    if message.retryable:
+        d.report(Lost(attempt, _plain(message.code)))
+    else:
+        d.report(GaveUp(attempt, "job_failed", f"The worker could not do this job: {_plain(message.message)}"))
+    d.hub.work.set()
+
+
+async def _done(d: Dispatch, session: Session, message: Done, now: int) -> None:
+    receipt = read_receipt(message)
+    job_id = None if receipt is None else resume.job_id_of(receipt.job_id)
+    if receipt is None or job_id is None:
+        session.close(CloseCode.PROTOCOL, "a result without a receipt")
+        return
+    attempt = d.hub.attempts.find(job_id, receipt.attempt, session.pk)
+    if attempt is None:
+        attempt = await _recalled(d, session, job_id, receipt.attempt, now)
+    if attempt is None or attempt.stage is Stage.OVER:
+        return
+    attempt.stage = Stage.OVER
+    attempt.progress_at = now
+    d.hub.work.set()
+    verdict = judged(d, attempt, message, receipt)
+    if isinstance(verdict, Finished):
+        d.relay.complete(job_id, message.ids, message.text)
+        d.report(verdict)
+    else:
+        _rejected(d, session, attempt, verdict)
+
+
+async def _recalled(d: Dispatch, session: Session, job_id: UUID, number: int, now: int) -> Attempt | None:
+    """The attempt of a result that this process knows nothing of (it was started again, or fenced it off): if the
+    database says that the worker still holds it, it counts; otherwise the worker is told that it is late."""
+    try:
+        found = await resume.recall(d, session, [(job_id, number)], now)
+    except Away:
+        return None
+    if not found:
+        session.send(Ack(str(job_id), number, "late"))
+        return None
+    return found[0]
+
+
+def _rejected(d: Dispatch, session: Session, attempt: Attempt, faults: list[str]) -> None:
+    """A result that does not stand: done again elsewhere, if nobody has read of it yet."""
+    log.warning("a result is rejected", job=attempt.body.job_id, worker=session.pk, faults=faults)
+    reason = "; ".join(faults)[:200]
+    session.send(Ack(attempt.body.job_id, attempt.body.attempt, "rejected", reason))
+    if d.relay.rewind(attempt.job_id):
+        d.report(Lost(attempt, f"rejected: {reason}"))
+    else:
+        d.report(GaveUp(attempt, "job_failed", "The worker's result did not pass the checks."))
+
+
+def _inventory(d: Dispatch, session: Session, message: Inventory) -> None:
+    facts, offered = session.facts, message.capabilities
+    place = place_of(offered)
+    fault = place if isinstance(place, Refusal) else fault_of(offered)
+    if isinstance(place, Refusal) or fault is not None:
+        session.close(CloseCode.PROTOCOL, fault.reason if fault else "")
+    elif place.cell != facts.cell:
+        session.close(CloseCode.PROTOCOL, "a worker that moved connects again")
+    else:
+        renewed = facts_of(facts.pk, place, offered, tier=facts.tier, evidence=facts.evidence, catalogue=d.catalogue)
+        d.hub.changed(session, renewed)
+
+
+async def _leave(d: Dispatch, session: Session, message: Leave) -> None:
+    session.rests_until = FOR_GOOD
+    if message.for_good:
+        try:
+            async with d.engine.begin() as conn:
+                await workers.remove_worker(conn, session.pk)
+        except Away:
+            log.warning("a worker that leaves stays on the register for a day", worker=session.pk)
+        d.hub.strike_off(session.pk)
+
+
+def _plain(text: str) -> str:
+    """A worker's words as one printable line."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:200]

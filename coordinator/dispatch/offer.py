@@ -1,0 +1,70 @@
+"""The signed offer of one attempt: the job's own terms, this worker's place, and what was made of it already."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+from nacl.signing import SigningKey
+
+from coordinator.match.rules import WorkerFacts
+from coordinator.settle.split import split
+from coordinator.store.rows import Claimed
+from coordinator.submit.request import JobRequest
+from shared.crypto import Context, sign
+from shared.geo.cells import format_cell, public_cell
+from shared.protocol.messages import Offer, OfferBody
+from shared.tiers import EVIDENCE
+
+_REQUEST: Final = msgspec.json.Decoder(JobRequest)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def price_of(job: Claimed) -> int:
+    """What an attempt at this job may earn at most, in stroops: the worker's part of what is held for it."""
+    return split(job.hold).worker
+
+
+def request_of(job: Claimed) -> JobRequest:
+    """What the caller asked for."""
+    return _REQUEST.decode(job.request)
+
+
+def body_of(
+    job: Claimed, attempt: int, worker: WorkerFacts, *, resume_ids: list[int], geo_digest: str, expires_at: int
+) -> OfferBody:
+    """What this worker is asked to do; `expires_at` in ms. Raises KeyError for a model that the worker has not."""
+    request = request_of(job)
+    return OfferBody(
+        job_id=str(job.id),
+        attempt=attempt,
+        worker_pk=worker.pk,
+        model_id=request.model,
+        model_digest=worker.models[request.model].digest,
+        max_tokens=job.max_tokens,
+        sampling=request.sampling,
+        stop=request.stop,
+        seed=job.seed,
+        salt=job.salt,
+        price=price_of(job),
+        scope=hashlib.sha256(b"hive/v1/scope\0" + job.account_id.bytes).hexdigest()[:32],
+        cell=format_cell(public_cell(worker.cell)),
+        jurisdictions=sorted(worker.countries),
+        evidence=EVIDENCE[worker.evidence],
+        geo_digest=geo_digest,
+        expires_at=expires_at,
+        messages=request.messages,
+        prompt=request.prompt,
+        resume_ids=resume_ids,
+    )
+
+
+def signed(key: SigningKey, body: OfferBody) -> Offer:
+    """The offer with the coordinator's signature, by which the worker can prove it."""
+    return Offer(body, sign(key, Context.OFFER, msgspec.to_builtins(body)))
+
+
+def in_ms(moment: datetime) -> int:
+    """A moment in ms since 1970 UTC."""
+    return (moment - _EPOCH) // _MILLISECOND

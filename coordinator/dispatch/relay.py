@@ -1,0 +1,167 @@
+"""From workers to readers: every job's log, who reads it, and what happens when the last reader leaves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from uuid import UUID
+
+from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token, WorkerPublic
+from coordinator.queue.lifecycle import State
+from coordinator.store.rows import JobView
+
+__all__ = ["Ended", "JobEvent", "Reader", "Relay", "Status", "Token", "WorkerPublic"]
+
+
+class Reader:
+    """One reader of a job's events, from the first on or from where `seek` puts it; ends after `Ended`."""
+
+    def __init__(self, relay: "Relay", channel: Channel, *, attached: bool) -> None:
+        self.job_id = channel.job_id
+        self.attached = attached
+        self.position = 0
+        self.news = asyncio.Event()
+        self._relay = relay
+        self._channel = channel
+
+    def __aiter__(self) -> "Reader":
+        return self
+
+    async def __anext__(self) -> JobEvent:
+        while (event := self.next_event()) is None:
+            if self._channel.ended:
+                raise StopAsyncIteration
+            self.news.clear()
+            await self.news.wait()
+        return event
+
+    def next_event(self) -> JobEvent | None:
+        """The next event if it is there already, without waiting."""
+        if self.position >= len(self._channel.events):
+            return None
+        event = self._channel.events[self.position]
+        self.position += 1
+        self._relay.was_read(self.job_id, self.position)
+        return event
+
+    def seek(self, after_id: int) -> None:
+        """The next event is the one after the event `after_id` (0: the first)."""
+        self.position = min(max(after_id, 0), len(self._channel.events))
+
+    def close(self) -> None:
+        """Stops reading; where the last attached reader of an unfinished job leaves, the job is cancelled."""
+        self._relay.leave(self)
+
+
+class Relay:
+    """The logs of all jobs that are read or computed here. All of it runs on the event loop's thread."""
+
+    def __init__(self, cancel: Callable[[UUID, str], Awaitable[bool]]) -> None:
+        self._cancel = cancel
+        self._channels: dict[UUID, Channel] = {}
+        self._readers: dict[UUID, set[Reader]] = {}
+        self._read: dict[UUID, int] = {}
+        self._abandoned: dict[UUID, int] = {}
+        self.abandoned = asyncio.Event()
+
+    def open(self, job_id: UUID, *, attached: bool) -> Reader:
+        """A reader of this job; open it before the job is submitted, or look into the database afterwards: what ended
+        before is not told again. Close it when reading ends, however it ends."""
+        reader = Reader(self, self.channel(job_id), attached=attached)
+        self._readers.setdefault(job_id, set()).add(reader)
+        return reader
+
+    async def cancel(self, job_id: UUID, reason: str) -> bool:
+        """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
+        return await self._cancel(job_id, reason)
+
+    def leave(self, reader: Reader) -> None:
+        """See `Reader.close`."""
+        readers = self._readers.get(reader.job_id, set())
+        if reader not in readers:
+            return
+        readers.discard(reader)
+        if reader.attached and not self.is_attached(reader.job_id) and not self.channel(reader.job_id).ended:
+            self.abandon(reader.job_id)
+        if not readers:
+            del self._readers[reader.job_id]
+            self._tidy(reader.job_id)
+
+    def abandon(self, job_id: UUID, tries: int = 0) -> None:
+        """Nobody wants this job any more; `tries` counts how often it was not there to be cancelled."""
+        self._abandoned[job_id] = tries
+        self.abandoned.set()
+
+    def take_abandoned(self) -> dict[UUID, int]:
+        """The jobs to cancel since this was last asked, each with its tries."""
+        left, self._abandoned = self._abandoned, {}
+        self.abandoned.clear()
+        return left
+
+    def is_read(self, job_id: UUID) -> bool:
+        """Whether anybody reads this job now."""
+        return job_id in self._readers
+
+    def is_attached(self, job_id: UUID) -> bool:
+        """Whether somebody reads this job for whom it is done."""
+        return any(reader.attached for reader in self._readers.get(job_id, ()))
+
+    def followed(self) -> tuple[list[UUID], list[UUID]]:
+        """The jobs that are read now: those with an attached reader, and the others."""
+        attached = [job_id for job_id in self._readers if self.is_attached(job_id)]
+        return attached, [job_id for job_id in self._readers if not self.is_attached(job_id)]
+
+    def was_read(self, job_id: UUID, position: int) -> None:
+        """Somebody has read the job's events up to this position."""
+        self._read[job_id] = max(self._read.get(job_id, 0), position)
+
+    def channel(self, job_id: UUID) -> Channel:
+        """The job's log, made if it is new."""
+        return self._channels.setdefault(job_id, Channel(job_id))
+
+    def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic) -> None:
+        """An attempt begins."""
+        self.channel(job_id).assigned(attempt, worker)
+        self._tell(job_id)
+
+    def status(self, job_id: UUID, state: State, worker: WorkerPublic | None = None) -> None:
+        """The job is in this state now."""
+        self.channel(job_id).status(state, worker)
+        self._tell(job_id)
+
+    def tokens(self, job_id: UUID, attempt: int, offset: int, ids: Sequence[int], text: str) -> bool:
+        """Takes a worker's frame; whether it brought anything new (see `Channel.tokens`)."""
+        fresh = self.channel(job_id).tokens(attempt, offset, ids, text)
+        if fresh:
+            self._tell(job_id)
+        return fresh
+
+    def complete(self, job_id: UUID, ids: Sequence[int], text: str) -> None:
+        """Brings what of a checked result was not relayed yet."""
+        self.channel(job_id).complete(ids, text)
+        self._tell(job_id)
+
+    def rewind(self, job_id: UUID) -> bool:
+        """Takes back what the current attempt sent; False if somebody has read of it."""
+        return self.channel(job_id).rewind(self._read.get(job_id, 0))
+
+    def end(self, view: JobView) -> None:
+        """The job has ended, in the database too: its readers are told, and its log is kept for them alone."""
+        if view.id in self._channels:
+            self._channels[view.id].end(view)
+            self._tell(view.id)
+            self._tidy(view.id)
+
+    def forget(self, job_ids: Iterable[UUID]) -> None:
+        """These jobs are no longer computed here: their logs go, unless somebody reads them."""
+        for job_id in job_ids:
+            if job_id not in self._readers:
+                self._channels.pop(job_id, None)
+                self._read.pop(job_id, None)
+
+    def _tell(self, job_id: UUID) -> None:
+        for reader in self._readers.get(job_id, ()):
+            reader.news.set()
+
+    def _tidy(self, job_id: UUID) -> None:
+        channel = self._channels.get(job_id)
+        if channel is not None and (channel.ended or channel.attempt == 0):
+            self.forget([job_id])

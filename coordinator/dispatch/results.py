@@ -1,0 +1,128 @@
+"""The committer: takes what was reported in batches, moves the jobs in one transaction, and only then tells anybody."""
+
+import asyncio
+from typing import Final, assert_never
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from coordinator.dispatch.attempts import Attempt
+from coordinator.dispatch.ending import ended_views
+from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Report, Started
+from coordinator.dispatch.state import Dispatch
+from coordinator.queue import moves
+from coordinator.queue.lifecycle import State
+from coordinator.store.engine import Away, Connection
+from coordinator.store.rows import JobView, Outcome
+from shared.protocol.messages import Ack
+
+RETRY_S: Final = 0.25
+
+Key = tuple[UUID, int, str]
+
+log = structlog.get_logger()
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What one transaction did, to be told once it holds: outcomes by attempt, jobs that wait again, jobs that ended, and
+    the ended ones as their readers see them."""
+
+    outcomes: dict[Key, Outcome]
+    back: set[UUID]
+    over: set[UUID]
+    views: dict[UUID, JobView]
+
+
+async def run(d: Dispatch) -> None:
+    """Commits whatever is reported, for ever; while the database is away the reports wait."""
+    while True:
+        await d.reports.news.wait()
+        if not await one_round(d):
+            await asyncio.sleep(RETRY_S)
+
+
+async def one_round(d: Dispatch) -> bool:
+    """Writes the next batch and tells its effects; False if the database is away, and then all of it waits again."""
+    batch = d.reports.take()
+    try:
+        await _write(d, batch)
+    except Away:
+        d.reports.put_back(batch)
+        return False
+    except Exception:
+        log.exception("a batch of reports could not be written", size=len(batch))
+        await _one_by_one(d, batch)
+    return True
+
+
+async def _one_by_one(d: Dispatch, batch: list[Report]) -> None:
+    """One report that the database refuses must not hold up the others: it is dropped, and its lease tells of it."""
+    for report in batch:
+        try:
+            await _write(d, [report])
+        except Away:
+            d.reports.put_back([report])
+        except Exception:
+            log.exception("a report is dropped", job=str(report.attempt.job_id), what=type(report).__name__)
+            d.hub.attempts.remove(report.attempt)
+
+
+async def _write(d: Dispatch, batch: list[Report]) -> None:
+    if not batch:
+        return
+    async with d.engine.begin() as conn:
+        moved = await _move(d, conn, batch)
+    for report in batch:
+        _tell(d, report, moved)
+    d.relay.forget(moved.over - moved.views.keys())
+
+
+async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
+    """All moves of a batch in one go: every job of it is locked first, every account touched once."""
+    finished = [r for r in batch if isinstance(r, Finished)]
+    told = moves.Reports(
+        started=[r.attempt.key for r in batch if isinstance(r, Started)],
+        finished=[r.result for r in finished],
+        lost=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Lost)],
+        declined=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Declined)],
+        failed=[(*r.attempt.key, r.code, r.message) for r in batch if isinstance(r, GaveUp)],
+    )
+    reported = await moves.apply(conn, told, d.clock())
+    outcomes = {r.attempt.key: outcome for r, outcome in zip(finished, reported.outcomes, strict=True)}
+    over = {job_id for job_id, state in reported.states.items() if state is State.FAILED}
+    over |= {outcome.id for outcome in reported.outcomes if outcome.verdict != "late"}
+    back = {job_id for job_id, state in reported.states.items() if state is State.PENDING}
+    views = await ended_views(conn, [job_id for job_id in over if d.relay.is_read(job_id)])
+    return Moved(outcomes, back, over, views)
+
+
+def _tell(d: Dispatch, report: Report, moved: Moved) -> None:
+    match report:
+        case Started():
+            return
+        case Finished():
+            _acknowledge(d, report, moved.outcomes[report.attempt.key])
+        case Lost() | Declined() | GaveUp():
+            pass
+        case _:
+            assert_never(report)
+    d.hub.attempts.remove(report.attempt)
+    _tell_readers(d, report.attempt, moved)
+
+
+def _tell_readers(d: Dispatch, attempt: Attempt, moved: Moved) -> None:
+    job_id = attempt.job_id
+    if job_id in moved.back:
+        d.relay.status(job_id, State.PENDING)
+        d.hub.wake_ids([attempt.job.kind_id])
+    elif job_id in moved.views:
+        d.relay.end(moved.views[job_id])
+
+
+def _acknowledge(d: Dispatch, report: Finished, outcome: Outcome) -> None:
+    session = d.hub.session_of(report.result.worker_pk)
+    if session is not None:
+        signature = report.result.coordinator_signature if outcome.verdict == "accepted" else ""
+        body = report.attempt.body
+        session.send(Ack(body.job_id, body.attempt, outcome.verdict, coordinator_signature=signature))

@@ -1,0 +1,149 @@
+"""Free slots and pending jobs meet: claim, decide, move, commit, and only then tell the workers."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from coordinator.dispatch.attempts import Attempt
+from coordinator.dispatch.offer import body_of, in_ms, price_of, signed
+from coordinator.dispatch.session import Session
+from coordinator.dispatch.state import LEASE_MS, Dispatch
+from coordinator.match.assign import Pairing, asks, assign
+from coordinator.queue import moves
+from coordinator.queue.limits import LEASE
+from coordinator.store.engine import Away, Connection
+from coordinator.store.rows import Assignment, Claimed
+from shared.geo.cells import format_cell, public_cell
+
+MOST: Final = 64
+"""How many jobs of a kind one round claims at most."""
+
+IDLE_S: Final = 1.0
+"""How long a round waits that nobody wakes: then it looks for jobs that others submitted or gave back."""
+
+SOON_S: Final = 0.1
+"""The same, while a job waits for its search to widen or for a moment of its own."""
+
+log = structlog.get_logger()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a round did: jobs given away, and whether a kind was left that only time makes ready."""
+
+    assigned: int
+    soon: bool
+
+
+class Gift(msgspec.Struct, frozen=True):
+    """A job that a worker gets, and the session that it is told on."""
+
+    job: Claimed
+    session: Session
+
+
+async def run(d: Dispatch) -> None:
+    """Rounds for ever: again at once after one that gave something away, else when woken, else when the poll is due."""
+    poll_at = d.clock()
+    while True:
+        found = Found(0, soon=False)
+        try:
+            if d.clock() >= poll_at:
+                await look(d)
+                poll_at = d.clock() + timedelta(seconds=IDLE_S)
+            found = await one_round(d)
+        except Away:
+            log.warning("the database is away: no jobs are given out")
+            await asyncio.sleep(SOON_S)
+        if not found.assigned:
+            await _wait(d, SOON_S if found.soon else IDLE_S)
+
+
+async def look(d: Dispatch) -> None:
+    """Looks which kinds of jobs wait at all, whoever submitted them. Raises Away."""
+    async with d.engine.connect() as conn:
+        waiting = await d.kinds.waiting(conn)
+    for kind in waiting:
+        d.hub.wake(kind)
+
+
+async def one_round(d: Dispatch) -> Found:
+    """Gives pending jobs to free slots once. Raises Away, and then nothing was given away."""
+    waiting = d.hub.take_waiting()
+    fits, benches = d.hub.fits(waiting), d.hub.benches(d.now_ms())
+    asked = asks(fits, benches, most=MOST, spare=d.spare)
+    unasked = waiting - {ask.kind_id for ask in asked}
+    if not asked:
+        d.hub.still_waiting(unasked)
+        return Found(0, soon=False)
+    now = d.clock()
+    try:
+        async with d.engine.begin() as conn:
+            claimed = await moves.claim(conn, asked, now)
+            gifts = await _move(d, conn, assign(claimed, fits, benches, now), now)
+    except Away:
+        d.hub.still_waiting(waiting)
+        raise
+    for gift in gifts:
+        _offer(d, gift, now)
+    given = {gift.job.id for gift in gifts}
+    counts = _count(claimed)
+    more = {ask.kind_id for ask in asked if ask.min_age_ms or counts.get(ask.kind_id, 0) >= ask.limit}
+    left = [job for job in claimed if job.id not in given]
+    d.spare = _count(left)
+    d.hub.still_waiting(unasked | more | d.spare.keys())
+    return Found(len(gifts), soon=bool(left) or any(ask.min_age_ms for ask in asked))
+
+
+def _count(jobs: list[Claimed]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for job in jobs:
+        counts[job.kind_id] = counts.get(job.kind_id, 0) + 1
+    return counts
+
+
+async def _move(d: Dispatch, conn: Connection, pairs: list[Pairing], now: datetime) -> list[Gift]:
+    """The guarded moves; what holds of them, without workers that went away while the rows were claimed."""
+    online = d.hub.sessions
+    there = {pair.job.id: Gift(pair.job, online[pair.worker_pk]) for pair in pairs if pair.worker_pk in online}
+    if not there:
+        return []
+    moves_ = [_assignment(gift) for gift in there.values()]
+    moved = await moves.assign(conn, moves_, coordinator=d.name, now=now, lease_until=now + LEASE)
+    return [gift for job_id, gift in there.items() if job_id in moved]
+
+
+def _assignment(gift: Gift) -> Assignment:
+    facts, job = gift.session.facts, gift.job
+    return Assignment(
+        id=job.id,
+        attempt_before=job.attempt,
+        worker_pk=facts.pk,
+        cell=format_cell(public_cell(facts.cell)),
+        price=price_of(job),
+    )
+
+
+def _offer(d: Dispatch, gift: Gift, now: datetime) -> None:
+    """Tells the worker. If it has gone meanwhile, its grace runs from now, as for any socket that dropped."""
+    job, session, at = gift.job, gift.session, in_ms(now)
+    number, resume_ids = job.attempt + 1, list(d.relay.channel(job.id).ids)
+    body = body_of(job, number, session.facts, resume_ids=resume_ids, geo_digest=d.geo_digest, expires_at=at + LEASE_MS)
+    attempt = Attempt(job, signed(d.key, body), at, at, at + LEASE_MS)
+    d.hub.attempts.add(attempt)
+    d.relay.assigned(job.id, number, session.public)
+    session.last_job_at = at
+    session.send(attempt.offer)
+    if d.hub.session_of(session.pk) is not session:
+        attempt.dropped_at = at
+        d.watch.set()
+
+
+async def _wait(d: Dispatch, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await d.hub.work.wait()
+    except TimeoutError:
+        return

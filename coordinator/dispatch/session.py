@@ -1,0 +1,90 @@
+"""One live worker: its end of the protocol, what waits to be sent to it, and how fast it may speak."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from coordinator.dispatch.channel import WorkerPublic
+from coordinator.match.rules import WorkerFacts
+from shared.protocol.closing import Closed, closed
+from shared.protocol.coordinator_end import CoordinatorEnd
+from shared.protocol.messages import CloseCode, ToWorker
+
+MAX_QUEUED_BYTES: Final = 8 << 20
+"""What may wait for a slow reader; more ends its session."""
+
+FRAMES_PER_S: Final = 1000
+"""Frames a worker may send in a second, and as many again for each of its slots."""
+
+
+class Bucket:
+    """A token bucket: `rate` a second, at most two seconds' worth at once."""
+
+    def __init__(self, rate: int, now: int) -> None:
+        self.rate = rate
+        self._level = 2.0 * rate
+        self._at = now
+
+    def take(self, now: int) -> bool:
+        """Whether one more is within the rate at `now` (ms)."""
+        self._level = min(2.0 * self.rate, self._level + (now - self._at) * self.rate / 1000)
+        self._at = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+
+class Session:
+    """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`."""
+
+    def __init__(self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int) -> None:
+        self.end = end
+        self.facts = facts
+        self.public = public
+        self.heard_at = now
+        self.last_job_at = 0
+        self.rests_until = 0
+        self.closing: Closed | None = None
+        self.outgoing: deque[bytes] = deque()
+        self.ready = asyncio.Event()
+        self._queued = 0
+        self._bucket = Bucket(FRAMES_PER_S * (1 + facts.slots), now)
+
+    @property
+    def pk(self) -> str:
+        """The worker's key, hex."""
+        return self.facts.pk
+
+    def send(self, message: ToWorker) -> None:
+        """Queues a message; nothing once the session ends."""
+        self.push(self.end.send(message))
+
+    def push(self, frames: list[bytes]) -> None:
+        """Queues frames that the end has sealed already."""
+        self.outgoing.extend(frames)
+        self._queued += sum(map(len, frames))
+        self.ready.set()
+        if self._queued > MAX_QUEUED_BYTES and self.closing is None:
+            self.outgoing.clear()
+            self.closing = closed(CloseCode.OVERLOAD, "you read too slowly")
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Ends the session with this code, once what is queued has been sent; the first reason stays."""
+        if self.closing is None:
+            frames = self.end.refuse(code, reason)
+            self.closing = self.end.closed or closed(code, reason)
+            self.push(frames)
+
+    def take(self) -> bytes | None:
+        """The next frame to write, None if there is none now."""
+        if not self.outgoing:
+            self.ready.clear()
+            return None
+        frame = self.outgoing.popleft()
+        self._queued -= len(frame)
+        return frame
+
+    def within_rate(self, now: int) -> bool:
+        """Whether one more frame is within the worker's rate."""
+        return self._bucket.take(now)

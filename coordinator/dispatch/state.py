@@ -1,0 +1,60 @@
+"""All that dispatch works with, wired once by the application."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from nacl.signing import SigningKey
+
+from coordinator.dispatch import ending
+from coordinator.dispatch.hub import Hub
+from coordinator.dispatch.offer import in_ms
+from coordinator.dispatch.relay import Relay
+from coordinator.dispatch.reports import Report, Reports
+from coordinator.queue.limits import LEASE
+from coordinator.store.engine import Engine
+from coordinator.submit.kinds import KindCache
+from coordinator.verify.checks import Vocabulary
+from shared.catalogue import Entry
+
+HEARTBEAT_MS: Final = 5_000
+LEASE_MS: Final = LEASE // timedelta(milliseconds=1)
+SILENCE_MS: Final = 15_000
+"""A worker that says nothing for this long is gone; an attempt without progress for this long is lost."""
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """`name` is this coordinator's own; `public_host` the name that workers dial, signed into the challenge ("": only
+    a loopback address, as dialled); `vocabularies` by model id; `geo_digest` of the built-in index, hex."""
+
+    engine: Engine
+    key: SigningKey
+    name: str
+    public_host: str
+    geo_digest: str
+    catalogue: Mapping[str, Entry]
+    vocabularies: Mapping[str, Vocabulary]
+    kinds: KindCache
+    clock: Callable[[], datetime]
+    hub: Hub = field(default_factory=Hub)
+    reports: Reports = field(default_factory=Reports)
+    relay: Relay = field(init=False)
+    watch: asyncio.Event = field(default_factory=asyncio.Event)
+    spare: dict[int, int] = field(default_factory=dict)
+    handshakes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.relay = Relay(partial(ending.cancel, self))
+
+    def now_ms(self) -> int:
+        """The clock in ms since 1970 UTC."""
+        return in_ms(self.clock())
+
+    def report(self, report: Report) -> None:
+        """Leaves a report to the committer; where too many wait already, the lease of its attempt tells of it."""
+        if not self.reports.put(report):
+            self.hub.attempts.remove(report.attempt)

@@ -1,0 +1,62 @@
+"""Which of the claimed jobs goes to which worker: the rules and the score over free slots, nothing else."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from coordinator.match.score import Bench, Fit, score
+from coordinator.store.rows import Ask, Claimed
+
+MILLISECOND = timedelta(milliseconds=1)
+
+Fits = Mapping[int, Mapping[str, Fit]]
+"""For each kind, by its id, the workers online that may do it."""
+
+
+class Pairing(msgspec.Struct, frozen=True):
+    """A claimed job and the worker that gets it."""
+
+    job: Claimed
+    worker_pk: str
+
+
+def asks(fits: Fits, benches: Mapping[str, Bench], *, most: int, spare: Mapping[int, int]) -> list[Ask]:
+    """What to claim of each kind: as many as have a free slot, at most `most`, none too young for every free worker.
+
+    `spare` adds rows of a kind whose first rows could not be given away the last time (they avoid the free workers).
+    """
+    asked = []
+    for kind_id, workers in fits.items():
+        open_ = [(benches[pk].slots - benches[pk].taken, fit) for pk, fit in workers.items()]
+        free = [(slots, fit.after_ms) for slots, fit in open_ if slots > 0]
+        if free:
+            limit = min(most, sum(slots for slots, _ in free) + spare.get(kind_id, 0))
+            asked.append(Ask(kind_id=kind_id, limit=limit, min_age_ms=min(ms for _, ms in free)))
+    return asked
+
+
+def assign(claimed: Sequence[Claimed], fits: Fits, benches: Mapping[str, Bench], now: datetime) -> list[Pairing]:
+    """Gives the jobs away in their order, each to the best worker with a free slot; who gets none is left out.
+
+    A worker that lost a job gets it again only while no other that may do it is online.
+    """
+    taken = dict(benches)
+    pairs = []
+    for job in claimed:
+        pk = _best(job, fits.get(job.kind_id, {}), taken, (now - job.created_at) // MILLISECOND)
+        if pk is not None:
+            bench = taken[pk]
+            taken[pk] = Bench(bench.slots, bench.taken + 1, bench.last_ms)
+            pairs.append(Pairing(job, pk))
+    return pairs
+
+
+def _best(job: Claimed, workers: Mapping[str, Fit], benches: Mapping[str, Bench], age_ms: int) -> str | None:
+    others = workers.keys() - job.avoid
+    candidates = [
+        score(fit, benches[pk], pk)
+        for pk, fit in workers.items()
+        if fit.after_ms <= age_ms and benches[pk].taken < benches[pk].slots and (pk in others or not others)
+    ]
+    return min(candidates)[-1] if candidates else None

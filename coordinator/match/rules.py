@@ -1,0 +1,94 @@
+"""Whether a worker may ever do a kind of job: the placement rules, in the order in which the contract counts them."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from coordinator.store.rows import Kind
+from shared.geo.cells import COARSEST_WIDENING, at, is_in, resolution
+from shared.geo.jurisdiction import allowed
+
+WIDENING_MS: Final = 1000
+"""How long a named cell is searched before its parent of the next resolution is."""
+
+
+class Reason(StrEnum):
+    """The first rule that keeps a worker from a kind of job."""
+
+    TAKES_NONE = "takes_no_jobs"
+    MODEL = "model"
+    PLACE = "place"
+    TIER = "tier"
+    EVIDENCE = "evidence"
+    CONTEXT = "context"
+
+
+class ModelFacts(msgspec.Struct, frozen=True):
+    """A model file that a worker can serve: its digest (hex), its context in tokens, whether it is in memory now."""
+
+    digest: str
+    context: int
+    loaded: bool
+
+
+class WorkerFacts(msgspec.Struct, frozen=True):
+    """What matching knows of a worker: `cell` at resolution 7, the ISO codes of the countries that it touches, tier and
+    evidence as ranks 0 to 4, models by id, `slots` it computes in at once; `jobs` is false while it takes none."""
+
+    pk: str
+    cell: int
+    countries: frozenset[str]
+    tier: int
+    evidence: int
+    models: dict[str, ModelFacts]
+    slots: int
+    jobs: bool = True
+
+
+class EligibleAfter(msgspec.Struct, frozen=True):
+    """The worker may do it, once the job has waited this long."""
+
+    ms: int
+
+
+def why_not(worker: WorkerFacts, kind: Kind) -> Reason | EligibleAfter:
+    """The first rule that the worker breaks, or how long a job of this kind must have waited before it is eligible.
+
+    Nothing here is ever relaxed: the widening of a named cell is part of what naming one means (see `waits`).
+    """
+    if not worker.jobs:
+        return Reason.TAKES_NONE
+    model = worker.models.get(kind.model)
+    if model is None:
+        return Reason.MODEL
+    wait = waits(worker, kind)
+    if wait is None:
+        return Reason.PLACE
+    if worker.tier < kind.min_tier:
+        return Reason.TIER
+    if worker.evidence < kind.min_evidence:
+        return Reason.EVIDENCE
+    return Reason.CONTEXT if model.context < kind.context else EligibleAfter(wait)
+
+
+def waits(worker: WorkerFacts, kind: Kind) -> int | None:
+    """How many ms of waiting bring this worker into the job's place; None if nothing ever does.
+
+    A named cell overrides the jurisdiction inside it; a worker that only the widening reaches must satisfy both.
+    """
+    within = kind.countries is None or allowed(worker.countries, frozenset(kind.countries))
+    if kind.cell is None:
+        return 0 if within else None
+    if is_in(worker.cell, kind.cell):
+        return 0
+    if kind.strict or not within:
+        return None
+    return next((ms for ms, area in widened(kind.cell) if is_in(worker.cell, area)), None)
+
+
+def widened(cell: int) -> list[tuple[int, int]]:
+    """The parents that a search for `cell` widens to, each with the ms after which it does: one resolution a second,
+    down to 5; a cell of resolution 5 or coarser never widens."""
+    finest = resolution(cell)
+    return [((finest - res) * WIDENING_MS, at(cell, res)) for res in range(finest - 1, COARSEST_WIDENING - 1, -1)]

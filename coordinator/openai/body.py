@@ -1,0 +1,90 @@
+"""A chat completion's body, translated to the one request of Hive."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from coordinator.submit.body import (
+    CommonBody,
+    asked_by_body,
+    conversation,
+    refuse_common,
+    refuse_if,
+    sampling_of,
+)
+from coordinator.submit.placement import asked_by_headers, placement
+from coordinator.submit.request import JobRequest, Submission, max_tokens_asked, seed_text, stops
+from shared.errors import RequestError
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What a stream holds besides the answer."""
+
+    include_usage: bool | None = None
+
+
+class ChatBody(CommonBody, frozen=True, kw_only=True):
+    """`POST /v1/chat/completions`: OpenAI's fields, OpenRouter's sampling fields and Hive's placement."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    logprobs: Any = None
+    top_logprobs: int | None = None
+    logit_bias: Any = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    modalities: list[str] | None = None
+    audio: Any = None
+    web_search_options: Any = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the stream ends with a chunk of token counts."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+def submission(body: ChatBody, header: Callable[[str], str | None]) -> Submission:
+    """The request that a chat body asks for; raises RequestError for what is wrong or not supported.
+
+    `max_completion_tokens` goes before `max_tokens`; the job lives as long as somebody reads it.
+    """
+    if body.messages is None:
+        raise RequestError("messages is missing.", param="messages")
+    refuse_common(body)
+    _refuse(body)
+    return Submission(
+        request=JobRequest(
+            model=body.model,
+            messages=conversation(body.messages),
+            sampling=sampling_of(body),
+            stop=stops(body.stop),
+        ),
+        placement=placement([asked_by_headers(header), asked_by_body(body)]),
+        source="v1",
+        max_tokens=_max_tokens(body),
+        seed=seed_text(body.seed),
+        attached=True,
+    )
+
+
+def _max_tokens(body: ChatBody) -> int | None:
+    if body.max_completion_tokens is not None:
+        return max_tokens_asked(body.max_completion_tokens, "max_completion_tokens")
+    return max_tokens_asked(body.max_tokens)
+
+
+def _refuse(body: ChatBody) -> None:
+    if body.n is not None and body.n < 1:
+        raise RequestError(f"n must be at least 1, got {body.n}.", param="n")
+    refuse_if((body.n or 1) > 1, "n")
+    refuse_if(bool(body.logprobs), "logprobs")
+    refuse_if(bool(body.top_logprobs), "top_logprobs")
+    refuse_if(bool(body.logit_bias), "logit_bias")
+    refuse_if(bool(body.functions) and body.function_call != "none", "functions")
+    refuse_if(any(modality != "text" for modality in body.modalities or []), "modalities")
+    refuse_if(bool(body.audio), "audio")
+    refuse_if(body.web_search_options is not None, "web_search_options")

@@ -1,0 +1,141 @@
+"""`POST /v1/chat/completions`: reads a job's events and writes OpenAI's answer, for as long as the client is there."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, assert_never
+
+from litestar.types import Receive, Scope, Send
+
+from coordinator.api.answers import encoded, json_answer
+from coordinator.api.errors import error_answer, error_body
+from coordinator.api.failures import failure_of
+from coordinator.api.gone import while_there
+from coordinator.api.trace import Trace
+from coordinator.dispatch.relay import Ended, JobEvent, Reader, Status, Token
+from coordinator.openai.shapes import KEEP_ALIVE, ChatNames, Chunks, broken, completion, usage
+from coordinator.store.rows import JobView
+from shared.errors import HiveError
+
+SILENCE_S: Final = 10.0
+"""After this long without a word the head goes out, and later a comment that keeps the connection alive."""
+
+STREAM_HEADERS: Final = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+
+
+class WholeChat:
+    """The answer in one piece."""
+
+    def __init__(self, names: ChatNames, reader: Reader, trace: Trace) -> None:
+        self._names = names
+        self._reader = reader
+        self._trace = trace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait for the job's end and answer; a client that leaves before closes the reader."""
+        try:
+            await while_there(receive, self._answer(scope, receive, send))
+        finally:
+            self._reader.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async for event in self._reader:
+            self._trace.note(event)
+            if isinstance(event, Ended):
+                headers = self._trace.headers()
+                failure = failure_of(event.view)
+                body = self._body(event.view)
+                answer = error_answer(failure, headers) if failure else json_answer(body, 200, headers)
+                await answer(scope, receive, send)
+
+    def _body(self, view: JobView) -> object:
+        counts = usage(view.tokens_in, view.tokens_generated)
+        return completion(self._names, view.result_text or "", view.finish_reason or "stop", counts)
+
+
+class StreamedChat:
+    """The answer as server-sent events. The head goes out with the first token, or after ten seconds without it: then
+    without the worker's headers, and what fails afterwards is told in the stream."""
+
+    def __init__(
+        self,
+        names: ChatNames,
+        reader: Reader,
+        trace: Trace,
+        *,
+        include_usage: bool,
+        now: Callable[[], float],
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self._chunks = Chunks(names, include_usage=include_usage)
+        self._reader = reader
+        self._trace = trace
+        self._now = now
+        self._silence_s = silence_s
+        self._due = now() + silence_s
+        self._started = False
+        self._sent = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the job's end; a client that leaves before closes the reader."""
+        try:
+            await while_there(receive, self._stream(scope, receive, send))
+        finally:
+            self._reader.close()
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            event = await self._next()
+            if event is not None:
+                self._trace.note(event)
+            match event:
+                case None:
+                    await self._write(send, KEEP_ALIVE if self._started else b"")
+                case Status():
+                    continue
+                case Token(text=text):
+                    self._sent += len(text)
+                    await self._write(send, self._chunks.text(text))
+                case Ended(view=view):
+                    await self._end(view, scope, receive, send)
+                    return
+                case _:
+                    assert_never(event)
+
+    async def _next(self) -> JobEvent | None:
+        event = self._reader.next_event()
+        if event is not None:
+            return event
+        try:
+            async with asyncio.timeout(max(0.0, self._due - self._now())):
+                return await anext(self._reader)
+        except TimeoutError:
+            return None
+
+    async def _end(self, view: JobView, scope: Scope, receive: Receive, send: Send) -> None:
+        failure = failure_of(view)
+        if failure is None:
+            rest = self._chunks.text((view.result_text or "")[self._sent :])
+            counts = usage(view.tokens_in, view.tokens_generated)
+            closing = self._chunks.closing(view.finish_reason or "stop", counts)
+            await self._write(send, rest + closing, more=False)
+        elif self._started:
+            await self._write(send, broken(error_body(failure)), more=False)
+        else:
+            await self._refuse(failure, scope, receive, send)
+
+    async def _refuse(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
+        await error_answer(failure, self._trace.headers())(scope, receive, send)
+
+    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
+        self._due = self._now() + self._silence_s
+        if not self._started:
+            self._started = True
+            headers = encoded({**STREAM_HEADERS, **self._trace.headers()})
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            data = self._chunks.opening() + data
+        if data or not more:
+            await send({"type": "http.response.body", "body": data, "more_body": more})

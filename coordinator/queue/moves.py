@@ -1,0 +1,171 @@
+"""The only code that moves a job. Each move is made of statements inside the caller's transaction, believes what it is
+told (attempt, worker) only if the row says so too, and takes its effects on money with it.
+
+Moves that belong together go into one `apply`: it locks every job first and touches the hot rows of money once and last,
+so that no two transactions wait for each other.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from coordinator.queue import ending
+from coordinator.queue.lifecycle import Event, State, after
+from coordinator.queue.limits import DECLINED
+from coordinator.store import ended, jobs
+from coordinator.store.changes import Live, Requeue
+from coordinator.store.ended import held_by
+from coordinator.store.engine import Connection
+from coordinator.store.jobs import assign, claim, start
+from coordinator.store.rows import Ask, Assignment, Claimed, Outcome, Result
+
+__all__ = [
+    "Ask", "Assignment", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign", "cancel", "claim",
+    "complete", "decline", "expire", "fail", "held_by", "lose", "renew", "repair", "start",
+]  # fmt: skip
+
+Told = tuple[UUID, int, str, str]
+"""A job, its attempt, its worker, and a reason."""
+
+
+class Reports(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of attempts: first tokens, results, workers that went away, offers not accepted, and attempts that
+    failed for good (id, attempt, worker, code, message)."""
+
+    started: Sequence[tuple[UUID, int, str]] = ()
+    finished: Sequence[Result] = ()
+    lost: Sequence[Told] = ()
+    declined: Sequence[Told] = ()
+    failed: Sequence[tuple[UUID, int, str, str, str]] = ()
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it: one outcome for each result, in their order, and the new states of the other jobs that moved."""
+
+    outcomes: list[Outcome]
+    states: dict[UUID, State]
+
+
+async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
+    """Does all that is told, in this order, each only if it is still believed: of several ends of a job the first holds."""
+    live = await jobs.lock(conn, _named(told))
+    if told.started:
+        await jobs.start(conn, told.started, now)
+    accepted: dict[UUID, int] = {}
+    for place, r in enumerate(told.finished):
+        if r.id not in accepted and _believed(live, Event.COMPLETE, r.id, r.attempt, r.worker_pk):
+            accepted[r.id] = place
+    done = [(live.pop(id_), told.finished[place]) for id_, place in accepted.items()]
+    lost = [(live.pop(i), why) for i, n, w, why in told.lost if _believed(live, Event.LOSE, i, n, w)]
+    states = {job.id: after(job.state, Event.LOSE, job.lost + 1) or job.state for job, _ in lost}
+    backs = [_back(job, why, now, lost=True) for job, why in lost if states[job.id] is not State.FAILED]
+    ends = [(job, ending.lost_for_good(job, why, now)) for job, why in lost if states[job.id] is State.FAILED]
+    for i, n, w, why in told.declined:
+        if _believed(live, Event.DECLINE, i, n, w):
+            states[i] = State.PENDING
+            backs.append(_back(live.pop(i), why, now, lost=False))
+    for i, n, w, code, message in told.failed:
+        if _believed(live, Event.FAIL, i, n, w):
+            states[i] = State.FAILED
+            job = live.pop(i)
+            ends.append((job, ending.failed(job, code, message, now)))
+    await jobs.requeue(conn, backs, now)
+    await ending.complete_all(conn, done, ends, now)
+    return Reported(outcomes=await _outcomes(conn, told.finished, set(accepted.values())), states=states)
+
+
+async def complete(conn: Connection, results: Sequence[Result], now: datetime) -> list[Outcome]:
+    """Ends jobs with their results and settles them: the first result of a job's current attempt is accepted and paid,
+    all others change nothing. One outcome for each result, in their order."""
+    return (await apply(conn, Reports(finished=results), now)).outcomes
+
+
+async def lose(conn: Connection, held: Sequence[Told], now: datetime) -> list[tuple[UUID, State]]:
+    """Takes jobs from workers that went away: back to waiting, or failed at the third."""
+    return list((await apply(conn, Reports(lost=held), now)).states.items())
+
+
+async def decline(conn: Connection, held: Sequence[Told], now: datetime) -> set[UUID]:
+    """Takes back offers that a worker did not accept: no loss is counted."""
+    return set((await apply(conn, Reports(declined=held), now)).states)
+
+
+async def fail(conn: Connection, held: Sequence[tuple[UUID, int, str, str, str]], now: datetime) -> set[UUID]:
+    """Ends jobs whose attempt (id, attempt, worker, code, message) failed for good; returns those ended by this."""
+    return set((await apply(conn, Reports(failed=held), now)).states)
+
+
+async def repair(
+    conn: Connection, expired: Sequence[Live], orphaned: Sequence[Live], lost: Sequence[Live], now: datetime
+) -> None:
+    """Does to jobs that this transaction has locked what the sweep found: their time is over, nobody reads them, or
+    their lease ran out."""
+    ends = [(job, ending.timed_out(job, now)) for job in expired]
+    ends += [(job, ending.cancelled(job, "nobody reads it any more", now)) for job in orphaned]
+    reason = "the lease ran out"
+    gone = [job for job in lost if after(job.state, Event.LOSE, job.lost + 1) is State.FAILED]
+    ends += [(job, ending.lost_for_good(job, reason, now)) for job in gone]
+    await jobs.requeue(conn, [_back(job, reason, now, lost=True) for job in lost if job not in gone], now)
+    await ending.end_all(conn, ends, now)
+
+
+async def cancel(conn: Connection, id_: UUID, account_id: UUID | None, reason: str, now: datetime) -> Live | None:
+    """Cancels a job, only its owner's if an account is given; returns what it was before, None if there is none or it
+    has ended."""
+    job = (await jobs.lock(conn, [id_])).get(id_)
+    if job is None or account_id not in (None, job.account_id):
+        return None
+    await ending.end_all(conn, [(job, ending.cancelled(job, reason, now))], now)
+    return job
+
+
+async def expire(conn: Connection, ids: Iterable[UUID], now: datetime) -> set[UUID]:
+    """Ends jobs whose time is over; returns those that had not ended before."""
+    live = await jobs.lock(conn, ids)
+    return await ending.end_all(conn, [(job, ending.timed_out(job, now)) for job in live.values()], now)
+
+
+async def renew(
+    conn: Connection,
+    held: Iterable[tuple[UUID, int]],
+    attached: Iterable[UUID],
+    *,
+    lease_until: datetime,
+    reader_until: datetime,
+) -> set[UUID]:
+    """Prolongs the leases of running attempts and of attached jobs that are read; returns the jobs still held."""
+    still = await jobs.renew(conn, held, lease_until)
+    await jobs.read_on(conn, attached, reader_until)
+    return still
+
+
+def _named(told: Reports) -> set[UUID]:
+    ids = {r.id for r in told.finished} | {id_ for id_, *_ in told.started} | {id_ for id_, *_ in told.failed}
+    return ids | {id_ for id_, *_ in (*told.lost, *told.declined)}
+
+
+def _believed(live: dict[UUID, Live], event: Event, id_: UUID, attempt: int, worker_pk: str) -> bool:
+    job = live.get(id_)
+    if job is None or (job.attempt, job.worker_pk) != (attempt, worker_pk):
+        return False
+    return after(job.state, event) is not None
+
+
+def _back(job: Live, reason: str, now: datetime, *, lost: bool) -> Requeue:
+    assert job.worker_pk is not None, "a held job has a worker"
+    ready_at = now if lost else now + DECLINED
+    return Requeue(id=job.id, attempt=job.attempt, lost=lost, worker_pk=job.worker_pk, reason=reason, ready_at=ready_at)
+
+
+async def _outcomes(conn: Connection, results: Sequence[Result], accepted: set[int]) -> list[Outcome]:
+    """Tells a result that comes twice from one that comes late: only the first was this very attempt's."""
+    others = [(r.id, r.attempt, r.worker_pk) for place, r in enumerate(results) if place not in accepted]
+    repeats = await ended.completed_by(conn, others) if others else set()
+    outcomes = []
+    for place, r in enumerate(results):
+        missed: Literal["duplicate", "late"] = "duplicate" if (r.id, r.attempt, r.worker_pk) in repeats else "late"
+        outcomes.append(Outcome(id=r.id, verdict="accepted" if place in accepted else missed))
+    return outcomes

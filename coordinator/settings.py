@@ -1,0 +1,93 @@
+"""What an operator can set: read once from the environment over `config.toml`, then frozen."""
+
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from nacl.signing import SigningKey
+
+from shared.errors import RequestError
+from shared.files import read_private, write_private
+
+PREFIX: Final = "HIVE_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each field is `HIVE_<NAME>` in the environment and `<name>` under `[coordinator]` in `config.toml`.
+
+    `public_host` is the name that workers dial (host or host:port), signed into the challenge. `pay_held_jobs` and
+    `pay_held_hours` say how long a worker's pay waits; `payout_threshold` is in stroops, `payout_age_s` in seconds.
+    Without `database_url` an embedded PostgreSQL runs in `state_dir`; without `horizon_url` nothing is paid out.
+    """
+
+    state_dir: Path
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 8081
+    public_host: str = ""
+    horizon_url: str = ""
+    ledger_keys: Path | None = None
+    pay_held_jobs: int = 50
+    pay_held_hours: int = 72
+    payout_threshold: int = 10_000_000
+    payout_age_s: int = 3600
+    trusted_proxies: list[str] = []
+    log_level: str = "info"
+    ready_file: Path | None = None
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """The coordinator's own: fleet signing key, the key of the API-key hashes, the admin key."""
+
+    server_key: SigningKey
+    pepper: bytes
+    admin_key: str
+
+
+def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Path) -> Settings:
+    """Flags over environment over file; raises RequestError with the name of what is wrong."""
+    file = home / "config.toml"
+    values: dict[str, Any] = {"state_dir": home / "coordinator"}
+    if file.exists():
+        values |= _section(file)
+    for name in Settings.__struct_fields__:
+        if (text := environ.get(PREFIX + name.upper())) is not None:
+            values[name] = text.split(",") if name == "trusted_proxies" else text
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as e:
+        raise RequestError(f"The coordinator's settings do not hold: {e}.") from e
+
+
+def load_secrets(state_dir: Path, admin_key: str | None = None) -> Secrets:
+    """The coordinator's secrets, made at first use in `state_dir` (files of mode 600)."""
+    return Secrets(
+        server_key=SigningKey(bytes.fromhex(_kept(state_dir / "server.key"))),
+        pepper=bytes.fromhex(_kept(state_dir / "pepper.key")),
+        admin_key=admin_key or "hive-admin-" + _kept(state_dir / "admin.key")[:48],
+    )
+
+
+def _kept(file: Path) -> str:
+    if not file.exists():
+        write_private(file, secrets.token_hex(32).encode())
+    return read_private(file).decode().strip()
+
+
+def _section(file: Path) -> dict[str, Any]:
+    try:
+        return dict(tomllib.loads(file.read_text()).get("coordinator", {}))
+    except tomllib.TOMLDecodeError as e:
+        raise RequestError(f"{file} is not TOML: {e}.") from e
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value).expanduser()
+    raise NotImplementedError(f"{kind} is not a kind of setting")

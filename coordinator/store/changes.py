@@ -1,0 +1,57 @@
+"""What a move knows of a job and what it writes: the structs between queue/ and store/."""
+
+from datetime import datetime
+from uuid import UUID
+
+from coordinator.queue.lifecycle import Event, State
+from coordinator.store.rows import Row
+
+
+class Live(Row, frozen=True, kw_only=True):
+    """What a move has to know of an unfinished job."""
+
+    id: UUID
+    state: State
+    attempt: int
+    worker_pk: str | None
+    account_id: UUID
+    key_id: UUID
+    hold: int
+    lost: int
+    store: bool
+    attached: bool
+    due_at: datetime
+    lease_until: datetime | None
+    reader_until: datetime | None
+
+
+class End(Row, frozen=True, kw_only=True):
+    """How a job ends; what stays None is unknown or was never made."""
+
+    id: UUID
+    attempt: int
+    state: State
+    event: Event
+    reason: str = ""
+    lost: int = 0
+    tokens_in: int | None = None
+    tokens_out: int = 0
+    tokens_per_second: float | None = None
+    text: str | None = None
+    ids: list[int] | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    cost: int = 0
+    purge_at: datetime
+
+
+class Requeue(Row, frozen=True, kw_only=True):
+    """How a job goes back to waiting; `worker_pk` is avoided from now on."""
+
+    id: UUID
+    attempt: int
+    lost: bool
+    worker_pk: str
+    reason: str
+    ready_at: datetime

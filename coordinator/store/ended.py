@@ -1,0 +1,114 @@
+"""Jobs that have ended: moved here by the transaction that ends them, purged when their time is over."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from coordinator.queue.lifecycle import State
+from coordinator.store.batch import Batch, plain
+from coordinator.store.changes import End
+from coordinator.store.engine import Connection
+from shared.ids import day_of
+
+_SAME = """day, id, account_id, key_id, kind_id, model, source, priority, attempt, request, max_tokens, hold,
+    reward, seed, salt, store, created_at, deadline_at, assigned_at, first_token_at, worker_pk, worker_cell"""
+_end = Batch(
+    "e", day="date", id="uuid", attempt="integer", state="text", event="text", reason="text", lost="integer",
+    tokens_in="integer", tokens_out="integer", tokens_per_second="double precision", result="bytea",
+    ids="text", finish_reason="text", error_code="text", error_message="text", cost="bigint", purge_at="timestamptz",
+)  # fmt: skip
+END = f"""
+    WITH gone AS (
+        DELETE FROM jobs j USING {_end.sql}
+        WHERE j.day = e.day AND j.id = e.id AND j.attempt = e.attempt
+        RETURNING {", ".join(f"j.{name.strip()}" for name in _SAME.split(","))},
+            e.state, e.event, e.reason, j.lost + e.lost AS lost,
+            coalesce(e.tokens_in, j.tokens_in) AS tokens_in, e.tokens_out,
+            e.tokens_per_second, e.result, CAST(e.ids AS integer[]) AS result_ids, e.finish_reason, e.error_code,
+            e.error_message, e.cost, e.purge_at),
+    kept AS (
+        INSERT INTO jobs_ended ({_SAME}, state, lost, tokens_in, tokens_out, tokens_per_second, result, result_ids,
+            finish_reason, error_code, error_message, cost, purge_at, ended_at)
+        SELECT {_SAME}, state, lost, tokens_in, tokens_out, tokens_per_second, result, result_ids,
+            finish_reason, error_code, error_message, cost, purge_at, :now FROM gone),
+    over AS (
+        UPDATE attempts a SET ended_at = :now, outcome = gone.event, reason = gone.reason
+        FROM gone WHERE a.day = gone.day AND a.job_id = gone.id AND a.attempt = gone.attempt AND a.ended_at IS NULL)
+    INSERT INTO job_events (day, job_id, attempt, event, at, worker_pk, detail)
+    SELECT day, id, attempt, event, :now, worker_pk, reason FROM gone RETURNING job_id
+"""  # noqa: S608  # names of ours
+
+_tally = Batch("t", day="date", state="text", jobs="bigint", tokens_in="bigint", tokens_out="bigint")
+_TALLY = text(f"""
+    INSERT INTO tallies AS old (day, state, jobs, tokens_in, tokens_out)
+    SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql} ORDER BY day, state
+    ON CONFLICT (day, state) DO UPDATE SET jobs = old.jobs + excluded.jobs,
+        tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
+""")  # noqa: S608  # names of ours
+
+_held = Batch("h", day="date", id="uuid", attempt="integer")
+_HELD = text(f"""
+    SELECT j.id, j.attempt, j.state FROM {_held.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
+    WHERE j.attempt = h.attempt AND j.worker_pk = :worker_pk
+    UNION ALL
+    SELECT j.id, j.attempt, j.state FROM {_held.sql} JOIN jobs_ended j ON j.day = h.day AND j.id = h.id
+    WHERE j.attempt = h.attempt AND j.worker_pk = :worker_pk
+""")  # noqa: S608  # names of ours
+
+_result = Batch("h", day="date", id="uuid", attempt="integer", worker_pk="text")
+_COMPLETED = text(f"""
+    SELECT j.id, j.attempt, j.worker_pk FROM {_result.sql} JOIN jobs_ended j ON j.day = h.day AND j.id = h.id
+    WHERE j.attempt = h.attempt AND j.worker_pk = h.worker_pk AND j.state = '{State.COMPLETED}'
+""")  # noqa: S608  # names of ours
+
+PURGE = """
+    WITH old AS (
+        SELECT day, id FROM jobs_ended WHERE purge_at <= :now ORDER BY purge_at LIMIT :most FOR UPDATE SKIP LOCKED)
+    UPDATE jobs_ended j SET request = NULL, result = NULL, result_ids = NULL, purge_at = NULL
+    FROM old WHERE j.day = old.day AND j.id = old.id
+"""
+
+
+async def end(conn: Connection, ends: Sequence[End], now: datetime) -> set[UUID]:
+    """Moves locked live jobs to where the ended ones are, with their attempts and events; returns the moved."""
+    rows = [
+        (day_of(e.id), e.id, e.attempt, e.state, e.event, plain(e.reason), e.lost, e.tokens_in, e.tokens_out,
+         e.tokens_per_second, None if e.text is None else e.text.encode(errors="replace"), _array(e.ids),
+         e.finish_reason, e.error_code, None if e.error_message is None else plain(e.error_message), e.cost, e.purge_at)
+        for e in ends
+    ]  # fmt: skip
+    return set(await conn.scalars(text(END), _end.bind(rows) | {"now": now}))
+
+
+async def tally(conn: Connection, ends: Iterable[End], now: datetime) -> None:
+    """Adds ended jobs to the day's sums; a hot row, so late in the transaction."""
+    sums: dict[State, list[int]] = {}
+    for e in ends:
+        jobs, tokens_in, tokens_out = sums.get(e.state, (0, 0, 0))
+        sums[e.state] = [jobs + 1, tokens_in + (e.tokens_in or 0), tokens_out + e.tokens_out]
+    await conn.execute(_TALLY, _tally.bind((now.date(), state, *numbers) for state, numbers in sums.items()))
+
+
+async def held_by(conn: Connection, worker_pk: str, held: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], State]:
+    """The states of jobs whose current or last attempt is this (id, attempt) of this worker; others are missing."""
+    rows = ((day_of(id_), id_, attempt) for id_, attempt in held)
+    found = await conn.execute(_HELD, _held.bind(rows) | {"worker_pk": worker_pk})
+    return {(row.id, row.attempt): State(row.state) for row in found}
+
+
+async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]]) -> set[tuple[UUID, int, str]]:
+    """Which of these (id, attempt, worker) completed their job."""
+    rows = ((day_of(id_), id_, attempt, worker) for id_, attempt, worker in results)
+    found = await conn.execute(_COMPLETED, _result.bind(rows))
+    return {(row.id, row.attempt, row.worker_pk) for row in found}
+
+
+async def purge(conn: Connection, now: datetime, most: int) -> int:
+    """Forgets prompt and result of up to `most` jobs whose time is over; returns how many."""
+    return (await conn.execute(text(PURGE), {"now": now, "most": most})).rowcount
+
+
+def _array(ids: list[int] | None) -> str | None:
+    return None if ids is None else "{" + ",".join(map(str, ids)) + "}"

@@ -1,0 +1,80 @@
+"""The way to PostgreSQL: one engine per process, and one exception for a database that is away."""
+
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.url import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import Unavailable
+
+Connection = AsyncConnection
+Engine = AsyncEngine
+
+POOL_SIZE: Final = 10
+CONNECT_TIMEOUT_S: Final = 5
+STATEMENT_TIMEOUT_S: Final = 60
+
+_SETTINGS: Final = {
+    "application_name": "hive",
+    "timezone": "UTC",
+    "jit": "off",
+    # The hot table is empty one minute and holds a million rows the next: a plan made for the first must still be right
+    # for the second, so only plans that go through an index are ever worth keeping. They are made
+    # once for each connection: to plan over the partitions takes longer than to do the work.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+    "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S}s",
+}
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.exceptions.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Away(Unavailable):
+    """The database cannot be reached or went away in mid-statement: nothing of the open transaction holds."""
+
+    code = "database_away"
+
+
+def connect(url: str) -> Engine:
+    """An engine for a `postgresql+asyncpg://` (or `postgresql://`) URL that connects when first used; every loss of the
+    connection surfaces as Away, and the next use connects again."""
+    parsed = make_url(url)
+    dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    engine = create_async_engine(
+        parsed.set(drivername="postgresql+asyncpg"),
+        async_creator=lambda: _reach(dsn),
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+    event.listen(engine.sync_engine, "handle_error", _name_losses)
+    return engine
+
+
+async def _reach(dsn: str) -> Any:
+    try:
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_SETTINGS)
+    except _GONE as e:
+        raise Away("The database is away; try again in a moment.", retry_after_s=1) from e
+
+
+def _name_losses(context: ExceptionContext) -> None:
+    original = context.original_exception
+    if not isinstance(original, Exception):
+        return  # who was cancelled in mid-statement must end, not try again
+    cause = original.__cause__ or original
+    if context.is_disconnect or (isinstance(cause, _GONE) and not isinstance(cause, asyncpg.QueryCanceledError)):
+        context.is_disconnect = True
+        raise Away("The database went away; try again in a moment.", retry_after_s=1) from cause

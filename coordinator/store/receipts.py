@@ -1,0 +1,47 @@
+"""Signed receipts of completed attempts."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+
+from coordinator.store.batch import Batch
+from coordinator.store.engine import Connection
+from coordinator.store.rows import Result
+from shared.ids import day_of
+from shared.receipt import Receipt, Signatures, SignedReceipt
+
+_rows = Batch(
+    "r", day="date", job_id="uuid", attempt="integer", receipt="bytea", worker_signature="text",
+    coordinator_signature="text", coordinator_pk="text",
+)  # fmt: skip
+_INSERT = text(f"""
+    INSERT INTO receipts (day, job_id, attempt, receipt, worker_signature, coordinator_signature, coordinator_pk,
+        created_at)
+    SELECT day, job_id, attempt, receipt, worker_signature, coordinator_signature, coordinator_pk, :now FROM {_rows.sql}
+""")  # noqa: S608  # names of ours
+_GET = text("""
+    SELECT receipt, worker_signature, coordinator_signature, coordinator_pk FROM receipts
+    WHERE day = :day AND job_id = :id ORDER BY attempt DESC LIMIT 1
+""")
+
+
+async def insert(conn: Connection, results: Iterable[Result], now: datetime) -> None:
+    """Keeps the receipts of accepted results."""
+    rows = (
+        (day_of(r.id), r.id, r.attempt, msgspec.json.encode(r.receipt), r.worker_signature, r.coordinator_signature,
+         r.coordinator_pk)
+        for r in results
+    )  # fmt: skip
+    await conn.execute(_INSERT, _rows.bind(rows) | {"now": now})
+
+
+async def get_receipt(conn: Connection, id_: UUID) -> SignedReceipt | None:
+    """The receipt of a job's last completed attempt."""
+    row = (await conn.execute(_GET, {"day": day_of(id_), "id": id_})).one_or_none()
+    if row is None:
+        return None
+    signatures = Signatures(row.worker_signature, row.coordinator_signature, row.coordinator_pk)
+    return SignedReceipt(msgspec.json.decode(row.receipt, type=Receipt), signatures)

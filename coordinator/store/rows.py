@@ -1,0 +1,262 @@
+"""What the store takes and gives: frozen structs. Money in stroops, times in UTC, keys as hex, cells as ints."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from coordinator.queue.lifecycle import State
+from shared.receipt import FinishReason, Receipt
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A row, or a part of one."""
+
+
+class KindSpec(Row, frozen=True, kw_only=True):
+    """What a job needs of a worker. `region` is the jurisdiction's canonical key ("" for none) and `countries` what it
+    allows; `context` a power of two that prompt and answer fit into."""
+
+    model: str
+    region: str = ""
+    countries: tuple[str, ...] | None = None
+    cell: int | None = None
+    strict: bool = False
+    min_tier: int = 0
+    min_evidence: int = 0
+    context: int
+
+
+class Kind(Row, frozen=True, kw_only=True):
+    """An interned KindSpec: what pending jobs are grouped and claimed by."""
+
+    id: int
+    model: str
+    region: str
+    countries: list[str] | None
+    cell: int | None
+    strict: bool
+    min_tier: int
+    min_evidence: int
+    context: int
+
+
+class NewJob(Row, frozen=True, kw_only=True):
+    """A job as it is submitted; `request` is the JSON of submit.request.JobRequest, `hold` what it may cost at most."""
+
+    id: UUID
+    account_id: UUID
+    key_id: UUID
+    kind_id: int
+    model: str
+    source: Literal["hive", "v1"]
+    priority: Literal["interactive", "batch"]
+    request: bytes
+    tokens_in: int
+    max_tokens: int
+    hold: int
+    reward: int | None
+    seed: str
+    salt: str
+    deadline_at: datetime
+    created_at: datetime
+    store: bool
+    attached: bool
+    idempotency_key: str | None
+    body_hash: str
+
+
+class Ask(Row, frozen=True, kw_only=True):
+    """How many jobs of a kind to claim, none younger than `min_age_ms`."""
+
+    kind_id: int
+    limit: int
+    min_age_ms: int = 0
+
+
+class Claimed(Row, frozen=True, kw_only=True):
+    """A pending job, locked by the claiming transaction; `attempt` is the number of attempts before this one."""
+
+    id: UUID
+    attempt: int
+    kind_id: int
+    account_id: UUID
+    request: bytes
+    seed: str
+    salt: str
+    hold: int
+    reward: int | None
+    tokens_in: int
+    max_tokens: int
+    avoid: list[str]
+    lost: int
+    created_at: datetime
+    deadline_at: datetime
+    attached: bool
+
+
+class Assignment(Row, frozen=True, kw_only=True):
+    """A claimed job and who gets it; `cell` is the worker's public cell as text, `price` what the attempt may earn."""
+
+    id: UUID
+    attempt_before: int
+    worker_pk: str
+    cell: str
+    price: int
+
+
+class Result(Row, frozen=True, kw_only=True):
+    """A checked result of one attempt. `tokens_out` counts what the caller got from all attempts, `share` is (tokens of
+    this attempt, tokens of all); `cost` is never above the hold."""
+
+    id: UUID
+    attempt: int
+    worker_pk: str
+    text: str
+    ids: list[int]
+    tokens_in: int
+    tokens_out: int
+    finish_reason: FinishReason
+    tokens_per_second: float
+    receipt: Receipt
+    worker_signature: str
+    coordinator_signature: str
+    coordinator_pk: str
+    cost: int
+    share: tuple[int, int]
+
+
+class Outcome(Row, frozen=True, kw_only=True):
+    """What became of a result: `duplicate` is the same attempt's result once more, `late` that somebody was first."""
+
+    id: UUID
+    verdict: Literal["accepted", "duplicate", "late"]
+
+
+class JobView(Row, frozen=True, kw_only=True):
+    """A job as its owner sees it: live or ended. `cell` is the asked one, `worker_cell` the public cell that served;
+    `gns_reward` is what the caller offered (None: by the model's price), `cost` what was taken, both in stroops."""
+
+    id: UUID
+    account_id: UUID
+    key_id: UUID
+    source: str
+    priority: str
+    model: str
+    status: State
+    region: str
+    cell: int | None
+    created_at: datetime
+    deadline_at: datetime
+    assigned_at: datetime | None
+    first_token_at: datetime | None
+    completed_at: datetime | None
+    worker_pk: str | None
+    worker_handle: str | None
+    worker_cell: str | None
+    attempts: int
+    tokens_in: int
+    max_tokens: int
+    tokens_generated: int
+    tokens_per_second: float | None
+    result_text: str | None
+    finish_reason: str | None
+    error_code: str | None
+    error_message: str | None
+    gns_reward: int | None
+    hold: int
+    cost: int
+    settled: bool
+    stellar_tx_hash: str | None
+    salt: str
+    seed: str
+    store: bool
+
+
+class JobEventRow(Row, frozen=True, kw_only=True):
+    """One move of a job's history."""
+
+    attempt: int
+    event: str
+    at: datetime
+    worker_pk: str | None
+    detail: str
+
+
+class WorkerRow(Row, frozen=True, kw_only=True):
+    """A registered worker; `capabilities` is the JSON of messages.Capabilities, `cell` its own at resolution 7."""
+
+    pk: str
+    handle: str | None
+    cell: int
+    tier: int
+    evidence: int
+    state: Literal["probation", "active", "suspended", "revoked"]
+    capabilities: bytes
+    countries: list[str]
+    first_seen: datetime
+    last_seen: datetime
+
+
+class ModelRow(Row, frozen=True, kw_only=True):
+    """A model file that some worker has offered."""
+
+    id: str
+    digest: str
+    context: int
+    size_bytes: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+class KeyRow(Row, frozen=True, kw_only=True):
+    """An API key without its secret; `budget` in stroops, None for no limit; `models` None for all of them."""
+
+    id: UUID
+    account_id: UUID
+    name: str
+    plan: str | None
+    prefix: str
+    budget: int | None
+    models: list[str] | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class AccountRow(Row, frozen=True, kw_only=True):
+    """An account and its money: `credit` was granted, `held` is for running jobs, `spent` is gone."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    credit: int
+    held: int
+    spent: int
+
+
+class StatusNumbers(Row, frozen=True, kw_only=True):
+    """The swarm's work: live jobs by state, ended ones and their tokens since the beginning, GNS paid in stroops."""
+
+    pending: int
+    assigned: int
+    computing: int
+    completed: int
+    failed: int
+    timed_out: int
+    cancelled: int
+    tokens_in: int
+    tokens_out: int
+    paid: int
+
+
+class Payable(Row, frozen=True, kw_only=True):
+    """What one completed attempt earned its worker and the pools."""
+
+    id: UUID
+    attempt: int
+    worker_pk: str
+    worker: int
+    platform: int
+    resilience: int
+    quorum: int

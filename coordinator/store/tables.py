@@ -1,0 +1,88 @@
+"""The tables that are read and written row by row, for SQLAlchemy Core; a test compares them with the migrations.
+
+The tables of the hot path are written by many rows a statement, in SQL of their own, and are not repeated here.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+metadata = MetaData()
+
+_TIME = DateTime(timezone=True)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("plan", Text),
+    Column("models", ARRAY(Text)),
+    Column("created_at", _TIME, nullable=False),
+    Column("revoked_at", _TIME),
+)
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("account_id", Uuid, primary_key=True),
+    Column("credit", BigInteger, nullable=False, server_default="0"),
+    Column("held", BigInteger, nullable=False, server_default="0"),
+    Column("spent", BigInteger, nullable=False, server_default="0"),
+)
+
+key_spend = Table(
+    "key_spend",
+    metadata,
+    Column("key_id", Uuid, primary_key=True),
+    Column("budget", BigInteger),
+    Column("held", BigInteger, nullable=False, server_default="0"),
+    Column("spent", BigInteger, nullable=False, server_default="0"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("pk", Text, primary_key=True),
+    Column("handle", Text),
+    Column("cell", BigInteger, nullable=False),
+    Column("tier", SmallInteger, nullable=False, server_default="0"),
+    Column("evidence", SmallInteger, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False, server_default="probation"),
+    Column("capabilities", LargeBinary, nullable=False),
+    Column("countries", ARRAY(Text), nullable=False),
+    Column("first_seen", _TIME, nullable=False),
+    Column("last_seen", _TIME, nullable=False),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("context", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("first_seen", _TIME, nullable=False),
+    Column("last_seen", _TIME, nullable=False),
+)

@@ -1,0 +1,103 @@
+"""The register of workers, and the model files that they have offered."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import any_, bindparam, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT, insert
+
+from coordinator.store.batch import plain
+from coordinator.store.engine import Connection
+from coordinator.store.rows import ModelRow, WorkerRow
+from coordinator.store.tables import models, workers
+from shared.protocol.messages import ModelOffer
+
+
+async def upsert_worker(
+    conn: Connection,
+    *,
+    pk: str,
+    handle: str | None,
+    cell: int,
+    evidence: int,
+    capabilities: bytes,
+    countries: Sequence[str],
+    now: datetime,
+) -> WorkerRow:
+    """Registers a worker or notes what it says now; its tier, state and first day stay as they are."""
+    said = {
+        "handle": None if handle is None else plain(handle),
+        "cell": cell,
+        "evidence": evidence,
+        "capabilities": capabilities,
+        "countries": list(countries),
+        "last_seen": now,
+    }
+    statement = insert(workers).values(pk=pk, first_seen=now, **said)
+    statement = statement.on_conflict_do_update(index_elements=[workers.c.pk], set_=said)
+    return _worker((await conn.execute(statement.returning(workers))).one())
+
+
+async def touch_workers(conn: Connection, pks: Sequence[str], now: datetime) -> None:
+    """Notes that these workers are connected."""
+    mine = workers.c.pk == any_(bindparam("pks", list(pks), type_=ARRAY(TEXT)))
+    await conn.execute(update(workers).where(mine).values(last_seen=now))
+
+
+async def set_tier(conn: Connection, pk: str, tier: int) -> bool:
+    """An operator's word on a worker's tier, 0 to 4; False if there is no such worker."""
+    return (await conn.execute(update(workers).where(workers.c.pk == pk).values(tier=tier))).rowcount == 1
+
+
+async def set_state(conn: Connection, pk: str, state: str) -> bool:
+    """Sets a worker's standing: probation, active, suspended or revoked; False if there is no such worker."""
+    return (await conn.execute(update(workers).where(workers.c.pk == pk).values(state=state))).rowcount == 1
+
+
+async def get_worker(conn: Connection, pk: str) -> WorkerRow | None:
+    """One registered worker."""
+    row = (await conn.execute(select(workers).where(workers.c.pk == pk))).one_or_none()
+    return None if row is None else _worker(row)
+
+
+async def list_workers(conn: Connection) -> list[WorkerRow]:
+    """All that ever registered and were not taken off, first come first."""
+    return [_worker(row) for row in await conn.execute(select(workers).order_by(workers.c.first_seen, workers.c.pk))]
+
+
+async def registered_since(conn: Connection, since: datetime) -> list[WorkerRow]:
+    """Those seen since then."""
+    statement = select(workers).where(workers.c.last_seen >= since).order_by(workers.c.first_seen, workers.c.pk)
+    return [_worker(row) for row in await conn.execute(statement)]
+
+
+async def remove_worker(conn: Connection, pk: str) -> bool:
+    """Takes a worker off the register; False if it is not on it, or in disgrace: that is not shaken off by leaving."""
+    mine = (workers.c.pk == pk) & workers.c.state.in_(("probation", "active"))
+    return (await conn.execute(workers.delete().where(mine))).rowcount == 1
+
+
+async def see_models(conn: Connection, offers: Sequence[ModelOffer], now: datetime) -> None:
+    """Notes the model files that a worker offers."""
+    seen = {(offer.id, offer.digest): offer for offer in offers}
+    if not seen:
+        return
+    rows = [
+        {"id": plain(o.id), "digest": o.digest, "context": o.context, "size_bytes": o.size_bytes, "first_seen": now,
+         "last_seen": now}
+        for _, o in sorted(seen.items())
+    ]  # fmt: skip
+    statement = insert(models).values(rows)
+    later = statement.on_conflict_do_update(index_elements=[models.c.id, models.c.digest], set_={"last_seen": now})
+    await conn.execute(later)
+
+
+async def list_models(conn: Connection) -> list[ModelRow]:
+    """Every model file that some worker has offered."""
+    rows = await conn.execute(select(models).order_by(models.c.id, models.c.digest))
+    return [ModelRow(**row._mapping) for row in rows]
+
+
+def _worker(row: Any) -> WorkerRow:
+    return WorkerRow(**row._mapping)

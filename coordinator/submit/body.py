@@ -1,0 +1,154 @@
+"""What the bodies of all faces have in common: conversation, sampling, placement, and what is refused for now."""
+
+from typing import Any, Final
+
+import msgspec
+
+from coordinator.submit.placement import FIELDS, Asked
+from coordinator.submit.request import sampling
+from shared.errors import RequestError
+from shared.protocol.messages import Message, Sampling
+
+ROLES: Final = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+
+class ContentPart(msgspec.Struct, frozen=True):
+    """A part of a message's content; only text is served."""
+
+    type: str
+    text: str | None = None
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One message as callers write it."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that every face takes; unknown ones and explicit nulls mean nothing."""
+
+    messages: list[ChatMessage] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | str | None = None
+    stop: str | list[str] | None = None
+    jurisdiction: str | None = None
+    h3_cell: str | None = None
+    strict_cell: bool | None = None
+    min_trust_tier: str | None = None
+    min_evidence: str | None = None
+    delegation_cert: str | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    response_format: Any = None
+    callback_url: Any = None
+    verify: Any = None
+    redundancy: Any = None
+    privacy: Any = None
+
+
+def conversation(messages: list[ChatMessage]) -> list[Message]:
+    """The messages as the template sees them, parts joined; RequestError names what is wrong."""
+    if not messages:
+        raise RequestError("messages must hold at least one message.", param="messages")
+    return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+
+
+def sampling_of(body: CommonBody) -> Sampling:
+    """The sampling that a body asks for; RequestError names what is out of range."""
+    return sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        min_p=body.min_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        repetition_penalty=body.repetition_penalty,
+    )
+
+
+def asked_by_body(body: CommonBody) -> Asked:
+    """The placement words of a body."""
+    return Asked(
+        names=FIELDS,
+        jurisdiction=body.jurisdiction,
+        cell=body.h3_cell,
+        strict=body.strict_cell,
+        tier=body.min_trust_tier,
+        evidence=body.min_evidence,
+        certificate=body.delegation_cert,
+    )
+
+
+def refuse_common(body: CommonBody) -> None:
+    """Refuse what would change the answer's meaning if it were ignored; raises RequestError `unsupported_parameter`."""
+    refuse_if(bool(body.tools) and body.tool_choice != "none", "tools")
+    refuse_if(_asks_for_format(body.response_format), "response_format")
+    refuse_if(bool(body.callback_url), "callback_url")
+    refuse_if(body.verify not in (None, False, "none"), "verify")
+    refuse_if(body.redundancy not in (None, 1), "redundancy")
+    refuse_if(body.privacy not in (None, "standard"), "privacy")
+
+
+def refuse_if(used: bool, param: str) -> None:
+    """Raise RequestError `unsupported_parameter` for `param` if the request uses it."""
+    if used:
+        raise RequestError(
+            f"{param} is not supported by this Hive yet, and leaving it out would change what you asked for.",
+            code="unsupported_parameter",
+            param=param,
+        )
+
+
+def _asks_for_format(response_format: Any) -> bool:
+    if response_format is None:
+        return False
+    return not (isinstance(response_format, dict) and response_format.get("type", "text") == "text")
+
+
+def _message(message: ChatMessage, where: str) -> Message:
+    role = ROLES.get(message.role)
+    if role is None:
+        raise RequestError(f"{where}.role must be one of {', '.join(ROLES)}.", param=f"{where}.role")
+    if message.content is None and not message.tool_calls and role != "assistant":
+        raise RequestError(f"{where}.content is missing.", param=f"{where}.content")
+    name = message.name[:200] if message.name else None
+    call = message.tool_call_id[:200] if message.tool_call_id else None
+    return Message(
+        role=role,
+        content=_text(message.content, where),
+        name=name,
+        tool_call_id=call,
+        tool_calls=message.tool_calls or None,
+    )
+
+
+def _text(content: str | list[ContentPart] | None, where: str) -> str | None:
+    if not isinstance(content, list):
+        return content
+    for i, part in enumerate(content):
+        if part.type not in ("text", "input_text") or part.text is None:
+            raise RequestError(
+                f"{where}.content[{i}]: only text parts are supported by this Hive yet.",
+                code="unsupported_parameter",
+                param=f"{where}.content[{i}].type",
+            )
+    return "\n".join(part.text or "" for part in content)

@@ -1,0 +1,46 @@
+"""The interned kinds that this coordinator has met: a kind never changes, so it is read once."""
+
+import msgspec
+
+from coordinator.store import kinds as store_kinds
+from coordinator.store.engine import Connection
+from coordinator.store.rows import Kind, KindSpec
+
+__all__ = ["KindCache", "KindSpec", "context_class"]
+
+
+def context_class(tokens: int) -> int:
+    """The smallest power of two, at least 256, that holds this many tokens."""
+    return max(256, 1 << (max(tokens, 1) - 1).bit_length())
+
+
+class KindCache:
+    """Kinds by what they ask for and by id, filled as they are met."""
+
+    def __init__(self) -> None:
+        self._by_spec: dict[KindSpec, Kind] = {}
+        self._by_id: dict[int, Kind] = {}
+
+    async def get(self, conn: Connection, spec: KindSpec) -> Kind:
+        """The kind that asks exactly for `spec`; it is made if it is new, and stays whatever the caller's transaction
+        does only if that commits, so use a transaction of its own."""
+        known = self._by_spec.get(spec)
+        return known if known is not None else self._keep(spec, await store_kinds.intern(conn, spec))
+
+    async def waiting(self, conn: Connection) -> list[Kind]:
+        """The kinds of which at least one job is pending now, by any coordinator."""
+        ids = await store_kinds.waiting(conn)
+        missing = [id_ for id_ in ids if id_ not in self._by_id]
+        for kind in await store_kinds.read(conn, missing) if missing else ():
+            self._keep(_spec(kind), kind)
+        return [self._by_id[id_] for id_ in ids]
+
+    def _keep(self, spec: KindSpec, kind: Kind) -> Kind:
+        self._by_spec[spec] = self._by_id[kind.id] = kind
+        return kind
+
+
+def _spec(kind: Kind) -> KindSpec:
+    fields = msgspec.structs.asdict(kind)
+    del fields["id"]
+    return KindSpec(**fields | {"countries": None if kind.countries is None else tuple(kind.countries)})

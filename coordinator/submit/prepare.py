@@ -1,0 +1,113 @@
+"""From a request to a row: how many tokens it may make, what it may cost, which kind of job it is."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
+from coordinator.submit.kinds import context_class
+from coordinator.submit.placement import Placement
+from coordinator.submit.price import cost
+from coordinator.submit.request import JobRequest, Submission
+from shared.catalogue import Entry
+from shared.errors import Forbidden, RequestError
+from shared.ids import new_job_id
+from shared.tokens import TemplateError, Vocabulary
+
+MAX_TOKENS_UNASKED: Final = 2048
+ENTROPY: Final = 64
+"""Random bytes that one job needs: 16 for its id, 16 for a seed, 32 for its salt."""
+
+_LONG: Final = 16_384
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def known_model(model: str, catalogue: Mapping[str, Entry], key: KeyRow) -> Entry:
+    """The catalogue's entry; raises RequestError `invalid_model`, or Forbidden `model_not_allowed` for this key."""
+    entry = catalogue.get(model)
+    if entry is None:
+        raise RequestError(f"The model {model[:200]!r} is not known here.", code="invalid_model", param="model")
+    if key.models is not None and model not in key.models:
+        raise Forbidden(f"This key may not use {model!r}.", code="model_not_allowed", param="model")
+    return entry
+
+
+def is_long(request: JobRequest) -> bool:
+    """Whether counting the prompt's tokens takes longer than handing it to a thread (about a millisecond)."""
+    words = request.prompt or "".join(message.content or "" for message in request.messages or [])
+    return len(words) > _LONG
+
+
+def prompt_tokens(request: JobRequest, vocabulary: Vocabulary) -> int:
+    """How many tokens the model reads, by its own vocabulary; RequestError if its template refuses the messages."""
+    try:
+        return len(vocabulary.prompt_ids(request))
+    except TemplateError as e:
+        raise RequestError(str(e), param="messages") from e
+
+
+def room(tokens_in: int, asked: int | None, entry: Entry) -> int:
+    """How many tokens may be made: as asked, or at most 2048, and never more than fit; raises RequestError
+    `context_length_exceeded` if the prompt alone leaves no room."""
+    left = entry.context - tokens_in
+    if left < 1:
+        raise RequestError(
+            f"This model's maximum context length is {entry.context} tokens, and the prompt has {tokens_in}.",
+            code="context_length_exceeded",
+            param="messages",
+        )
+    return min(left, MAX_TOKENS_UNASKED if asked is None else asked)
+
+
+def kind_of(where: Placement, entry: Entry, tokens: int) -> KindSpec:
+    """The kind of a job with this placement whose prompt and answer together have up to `tokens` tokens."""
+    return KindSpec(
+        model=entry.id,
+        region=where.region,
+        countries=None if where.countries is None else tuple(sorted(where.countries)),
+        cell=where.cell,
+        strict=where.strict,
+        min_tier=where.min_tier,
+        min_evidence=where.min_evidence,
+        context=min(context_class(tokens), entry.context),
+    )
+
+
+def new_job(
+    submission: Submission,
+    *,
+    key: KeyRow,
+    kind: Kind,
+    entry: Entry,
+    tokens_in: int,
+    max_tokens: int,
+    now: datetime,
+    entropy: bytes,
+    idempotency_key: str | None = None,
+    body_hash: str = "",
+) -> NewJob:
+    """The row of a job; `entropy` is 64 random bytes for its id, its seed where the caller gave none, and its salt."""
+    return NewJob(
+        id=new_job_id(now, entropy[:16]),
+        account_id=key.account_id,
+        key_id=key.id,
+        kind_id=kind.id,
+        model=entry.id,
+        source=submission.source,
+        priority=submission.priority,
+        request=_ENCODER.encode(submission.request),
+        tokens_in=tokens_in,
+        max_tokens=max_tokens,
+        hold=cost(entry, tokens_in, max_tokens, submission.reward),
+        reward=submission.reward,
+        seed=submission.seed if submission.seed is not None else entropy[16:32].hex(),
+        salt=entropy[32:64].hex(),
+        deadline_at=now + submission.deadline,
+        created_at=now,
+        store=submission.store,
+        attached=submission.attached,
+        idempotency_key=idempotency_key,
+        body_hash=body_hash,
+    )

@@ -1,0 +1,115 @@
+"""What a caller wants done: the one request that every face translates into, and the sampling in millionths."""
+
+from datetime import timedelta
+from typing import Final, Literal
+
+import msgspec
+
+from coordinator.submit.placement import Placement
+from shared.errors import RequestError
+from shared.protocol.messages import Message, Sampling
+
+MILLION: Final = 1_000_000
+MAX_STOPS: Final = 64
+MAX_STOP_LENGTH: Final = 1000
+MAX_SEED_LENGTH: Final = 200
+DEFAULT_DEADLINE: Final = timedelta(hours=24)
+MAX_DEADLINE_S: Final = 30 * 24 * 3600
+
+
+class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the model is given and how it chooses tokens; kept as JSON on the job until its end is purged.
+
+    Exactly one of `messages` (through the model's template) and `prompt` (to the model as it is) is there.
+    """
+
+    model: str
+    messages: list[Message] | None = None
+    prompt: str | None = None
+    sampling: Sampling = Sampling()
+    stop: list[str] = []
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """A request with the caller's terms. `max_tokens` as asked, `reward` in stroops (None: by the model's price)."""
+
+    request: JobRequest
+    placement: Placement
+    source: Literal["hive", "v1"]
+    max_tokens: int | None = None
+    seed: str | None = None
+    reward: int | None = None
+    priority: Literal["interactive", "batch"] = "interactive"
+    deadline: timedelta = DEFAULT_DEADLINE
+    store: bool = False
+    attached: bool = False
+
+
+def sampling(
+    *,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    min_p: float | None = None,
+    presence_penalty: float | None = None,
+    frequency_penalty: float | None = None,
+    repetition_penalty: float | None = None,
+) -> Sampling:
+    """The sampling in millionths; None takes the default, top_k -1 is off; raises RequestError naming what is out of
+    range."""
+    return Sampling(
+        temperature=_millionths("temperature", temperature, 1.0, 0.0, 2.0),
+        top_p=_millionths("top_p", top_p, 1.0, 0.0, 1.0),
+        min_p=_millionths("min_p", min_p, 0.0, 0.0, 1.0),
+        top_k=_top_k(top_k),
+        presence_penalty=_millionths("presence_penalty", presence_penalty, 0.0, -2.0, 2.0),
+        frequency_penalty=_millionths("frequency_penalty", frequency_penalty, 0.0, -2.0, 2.0),
+        repetition_penalty=_millionths("repetition_penalty", repetition_penalty, 1.0, 0.01, 2.0),
+    )
+
+
+def stops(stop: str | list[str] | None) -> list[str]:
+    """The stop strings of a request, empty ones left out; raises RequestError if they are too many or too long."""
+    given = [stop] if isinstance(stop, str) else stop or []
+    if len(given) > MAX_STOPS or any(len(text) > MAX_STOP_LENGTH for text in given):
+        raise RequestError(f"stop takes up to {MAX_STOPS} strings of up to {MAX_STOP_LENGTH} characters.", param="stop")
+    return [text for text in given if text]
+
+
+def seed_text(seed: int | str | None) -> str | None:
+    """The caller's seed as the text that the sampler's seed is derived from; None leaves it to Hive."""
+    text = None if seed is None else str(seed)
+    if text is not None and (len(text) > MAX_SEED_LENGTH or not text.isprintable()):
+        raise RequestError(f"seed takes up to {MAX_SEED_LENGTH} printable characters.", param="seed")
+    return text
+
+
+def max_tokens_asked(max_tokens: int | None, param: str = "max_tokens") -> int | None:
+    """The caller's limit, checked to be at least 1; None leaves it to the room in the context."""
+    if max_tokens is not None and max_tokens < 1:
+        raise RequestError(f"{param} must be at least 1, got {max_tokens}.", param=param)
+    return max_tokens
+
+
+def deadline(seconds: float | None) -> timedelta:
+    """How long the job may take, waiting included: more than 0 s, up to 30 days, 24 h by default."""
+    if seconds is None:
+        return DEFAULT_DEADLINE
+    if not 0 < seconds <= MAX_DEADLINE_S:
+        raise RequestError(f"deadline_s must be above 0 and at most {MAX_DEADLINE_S}.", param="deadline_s")
+    return timedelta(seconds=seconds)
+
+
+def _millionths(name: str, value: float | None, default: float, low: float, high: float) -> int:
+    number = default if value is None else value
+    if not low <= number <= high:
+        raise RequestError(f"{name} must be between {low:g} and {high:g}, got {number:g}.", param=name)
+    return round(number * MILLION)
+
+
+def _top_k(value: int | None) -> int:
+    if value is None or value == -1:
+        return 0
+    if not 0 <= value < 2**31:
+        raise RequestError(f"top_k must be 0 (off) or more, got {value}.", param="top_k")
+    return value

@@ -1,0 +1,171 @@
+"""Accepts jobs in groups: one transaction makes up to 64 of them, with their holds: a commit serves many clients."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from coordinator.queue.limits import IDEMPOTENCY
+from coordinator.settle import ledger
+from coordinator.store import idempotency, jobs, money
+from coordinator.store.engine import Connection, Engine
+from coordinator.store.money import Changes, Room
+from coordinator.store.rows import NewJob
+from shared.errors import BudgetExceeded, Conflict, Forbidden, HiveError
+
+GROUP: Final = 64
+Answer = UUID | Exception
+"""The id of the job that stands for a submission, or why there is none."""
+
+
+class _OvertakenError(Exception):
+    """Another transaction took the room that this one had seen: nothing of it holds."""
+
+
+class _Waiting(msgspec.Struct):
+    job: NewJob
+    answer: asyncio.Future[UUID]
+
+
+class Writer:
+    """Takes submissions from any number of tasks; `run` writes them. A submission is accepted when `submit` returns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+
+    async def submit(self, job: NewJob) -> UUID:
+        """Makes the job and its hold, durable when this returns.
+
+        Returns its id, or that of the earlier job for which its idempotency key stands; raises Forbidden,
+        BudgetExceeded, Conflict, or Away: then the job may or may not be there.
+        """
+        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._wake.set()
+        return await waiting.answer
+
+    async def run(self) -> None:
+        """Writes for ever, each group as soon as the one before is committed."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self.one_round()
+
+    async def one_round(self) -> int:
+        """Writes one group; returns how many submissions it answered. A group that fails fails for its members only."""
+        group = _next_group(self._waiting)
+        try:
+            answers = await _write(self._engine, [w.job for w in group])
+        except Exception as e:  # noqa: BLE001  # it is raised again, in each task that waits for this group
+            answers = [e] * len(group)
+        for waiting, answer in zip(group, answers, strict=True):
+            if waiting.answer.done():
+                continue
+            if isinstance(answer, UUID):
+                waiting.answer.set_result(answer)
+            else:
+                waiting.answer.set_exception(answer)
+        return len(group)
+
+
+def admit(new: Sequence[NewJob], room: Room) -> dict[UUID, HiveError]:
+    """Which of these jobs do not fit into what their account and key may still hold, in the order of their coming."""
+    left, budgets = dict(room.accounts), dict(room.keys)
+    refused: dict[UUID, HiveError] = {}
+    for job in new:
+        if job.hold > left.get(job.account_id, 0):
+            refused[job.id] = _no_balance()
+        elif job.hold > budgets.get(job.key_id, job.hold):
+            refused[job.id] = _no_budget()
+        else:
+            left[job.account_id] = left.get(job.account_id, 0) - job.hold
+            if job.key_id in budgets:
+                budgets[job.key_id] -= job.hold
+    return refused
+
+
+def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
+    """The first submissions, at most GROUP and no two of them under one idempotency key: the second waits its turn."""
+    group: list[_Waiting] = []
+    keys: set[tuple[UUID, str]] = set()
+    while waiting and len(group) < GROUP:
+        if waiting[0].answer.cancelled():
+            waiting.popleft()
+            continue
+        job = waiting[0].job
+        if job.idempotency_key is not None:
+            key = (job.account_id, job.idempotency_key)
+            if key in keys:
+                break
+            keys.add(key)
+        group.append(waiting.popleft())
+    return group
+
+
+async def _write(engine: Engine, new: Sequence[NewJob]) -> list[Answer]:
+    """Writes a group; if it was overtaken, each of its jobs on its own until it fits or is seen not to."""
+    while True:
+        try:
+            async with engine.begin() as conn:
+                return await _write_in(conn, new)
+        except _OvertakenError:
+            if len(new) > 1:
+                return [answer for job in new for answer in await _write(engine, [job])]
+
+
+async def _write_in(conn: Connection, new: Sequence[NewJob]) -> list[Answer]:
+    known = await _known(conn, new)
+    fresh = [job for job in new if job.id not in known]
+    refused = admit(fresh, await money.read_room(conn, [j.account_id for j in fresh], [j.key_id for j in fresh]))
+    admitted = [job for job in fresh if job.id not in refused]
+    if admitted:
+        await _keep(conn, admitted)
+    return [known.get(job.id) or refused.get(job.id) or job.id for job in new]
+
+
+async def _known(conn: Connection, new: Sequence[NewJob]) -> dict[UUID, Answer]:
+    """The answers for submissions whose idempotency key stands for an earlier job."""
+    keyed = {(job.account_id, job.idempotency_key): job for job in new if job.idempotency_key is not None}
+    if not keyed:
+        return {}
+    found = await idempotency.read(conn, list(keyed), min(job.created_at for job in keyed.values()) - IDEMPOTENCY)
+    same = {keyed[key].id: (known.job_id, known.body_hash == keyed[key].body_hash) for key, known in found.items()}
+    return {id_: earlier if equal else _conflict() for id_, (earlier, equal) in same.items()}
+
+
+async def _keep(conn: Connection, new: Sequence[NewJob]) -> None:
+    """Writes jobs that fit, and last of all takes their holds out of the guarded rows."""
+    keyed = [job for job in new if job.idempotency_key is not None]
+    if keyed and await idempotency.take(conn, keyed, IDEMPOTENCY) < len(keyed):
+        raise _OvertakenError
+    await jobs.insert(conn, new)
+    holds = [entry for job in new for entry in ledger.hold(job.id, job.account_id, job.hold)]
+    await money.post(conn, holds, max(job.created_at for job in new))
+    accounts, keys = _holds((j.account_id, j.hold) for j in new), _holds((j.key_id, j.hold) for j in new)
+    if await money.change_accounts(conn, accounts) != set(accounts) or await money.change_keys(conn, keys) != set(keys):
+        raise _OvertakenError
+
+
+def _holds(parts: Iterable[tuple[UUID, int]]) -> Changes:
+    sums: Changes = {}
+    for owner, amount in parts:
+        sums[owner] = (sums.get(owner, (0, 0))[0] + amount, 0)
+    return sums
+
+
+def _no_balance() -> HiveError:
+    return Forbidden("The account's balance does not cover what this job may cost.", code="insufficient_balance")
+
+
+def _no_budget() -> HiveError:
+    return BudgetExceeded("This key's budget does not cover what this job may cost.")
+
+
+def _conflict() -> HiveError:
+    return Conflict("This idempotency key was used for another body.", code="idempotency_conflict")

@@ -1,0 +1,83 @@
+"""Where a swarm on one machine keeps its things, below its data directory."""
+
+import socket
+from pathlib import Path
+from typing import Final
+
+import h3
+import msgspec
+
+ROME: Final = (41.9028, 12.4964)
+BERLIN: Final = (52.52, 13.405)
+NEW_YORK: Final = (40.7128, -74.006)
+CITIES: Final = {"Rome": ROME, "Berlin": BERLIN, "New York": NEW_YORK}
+WORKER_RESOLUTION: Final = 7
+
+
+def default_cells(count: int) -> list[str]:
+    """The cells of Rome, Berlin and New York in turn."""
+    cities = list(CITIES.values())
+    return [h3.latlng_to_cell(*cities[n % len(cities)], WORKER_RESOLUTION) for n in range(count)]
+
+
+class Layout:
+    """The folders and files of one data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.logs = root / "logs"
+        self.postgres = root / "postgres"
+        self.ledger = root / "ledger"
+        self.coordinator = root / "coordinator"
+        self.seeds = root / "ledger" / "seeds.json"
+        self.ledger_keys = root / "coordinator" / "ledger-keys.json"
+        self.api_key = root / "coordinator" / "api.key"
+        self.ready = root / "ready.json"
+
+    def worker(self, number: int) -> Path:
+        """The HIVE_HOME of worker `number`, counted from 1."""
+        return self.root / "workers" / str(number)
+
+    def make(self) -> None:
+        """Makes the folders that are not there, readable by the owner alone but for what PostgreSQL must reach."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (self.logs, self.ledger, self.coordinator):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+class WorkerPids(msgspec.Struct):
+    """The processes of a running swarm."""
+
+    coordinator: int
+    postgres: int
+    horizon: int
+    workers: list[int]
+
+
+class WorkerPlace(msgspec.Struct):
+    """One worker as the ready file tells it."""
+
+    pk: str
+    cell: str
+    tier: str
+
+
+class Ready(msgspec.Struct):
+    """The ready file: how to reach a swarm that is up, and what it consists of."""
+
+    base_url: str
+    admin_url: str
+    status_url: str
+    horizon_url: str
+    database_url: str
+    api_key: str
+    admin_key: str
+    pids: WorkerPids
+    workers: list[WorkerPlace]
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])

@@ -1,0 +1,261 @@
+"""A whole swarm on one machine: PostgreSQL, the local ledger, a coordinator and worker processes, each supervised."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+from stellar_sdk import Keypair
+
+from coordinator.settings import Secrets, load_secrets
+from coordinator.store.embedded import EmbeddedError, EmbeddedPostgres
+from deploy.ground import prepare_database
+from deploy.layout import Layout, Ready, WorkerPids, WorkerPlace, free_port
+from deploy.ledger_setup import ledger_keys, load_seeds, open_accounts
+from deploy.supervise import BACKOFF_S, Child
+from shared.crypto import public_key
+from shared.errors import HiveError
+from shared.files import write_private
+from worker.identity import Identity, identity
+
+NETWORK: Final = "Hive Local Ledger ; 2026"
+START_S: Final = 90.0
+Say = Callable[[str, str], None]
+
+
+class SwarmFailed(HiveError):
+    """A part of the local swarm did not come up."""
+
+    code = "swarm_failed"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to start: cells as given, one tier name per worker, the owner's cap on tokens/s (0: none)."""
+
+    port: int
+    cells: list[str]
+    tiers: list[str]
+    model: str
+    max_tps: int = 0
+
+
+class Swarm:
+    """The children of one data directory; use it through `running`."""
+
+    def __init__(self, layout: Layout, plan: Plan, say: Say) -> None:
+        self.layout = layout
+        self.plan = plan
+        self.say = say
+        self.port = plan.port or free_port()
+        self.admin_port = free_port()
+        self.ledger_port = free_port()
+        self.postgres = EmbeddedPostgres(layout.postgres, free_port())
+        self.secrets: Secrets = load_secrets(layout.coordinator)
+        self.identities = [_identity(layout.worker(n + 1)) for n in range(len(plan.cells))]
+        self.database_url = ""
+        self.api_key = ""
+        self.ledger = self._ledger()
+        self.workers = [self._worker(n) for n in range(len(plan.cells))]
+        self.coordinator: Child | None = None
+        self.extra_ready: Path | None = None
+        self.is_up = False
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def base_url(self) -> str:
+        """Where the public API listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Where the admin API listens."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    @property
+    def horizon_url(self) -> str:
+        """Where the local ledger listens."""
+        return f"http://127.0.0.1:{self.ledger_port}"
+
+    @property
+    def server_pk(self) -> str:
+        """The coordinator's public key, hex."""
+        return public_key(self.secrets.server_key)
+
+    def ready(self) -> Ready:
+        """How to reach what is up now."""
+        assert self.coordinator is not None
+        return Ready(
+            base_url=self.base_url,
+            admin_url=self.admin_url,
+            status_url=f"{self.base_url}/",
+            horizon_url=self.horizon_url,
+            database_url=self.database_url,
+            api_key=self.api_key,
+            admin_key=self.secrets.admin_key,
+            pids=WorkerPids(
+                self.coordinator.pid, self.postgres.pid or 0, self.ledger.pid, [w.pid for w in self.workers]
+            ),
+            workers=self.places(),
+        )
+
+    def places(self) -> list[WorkerPlace]:
+        """The workers in their order."""
+        told = zip(self.identities, self.plan.cells, self.plan.tiers, strict=True)
+        return [WorkerPlace(identity.pk, cell, tier) for identity, cell, tier in told]
+
+    def write_ready(self) -> None:
+        """Writes the ready file (and the one that was asked for) anew."""
+        content = msgspec.json.format(msgspec.json.encode(self.ready()), indent=2)
+        for file in filter(None, (self.layout.ready, self.extra_ready)):
+            write_private(file, content)
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Starts everything, in the order that waits least; raises SwarmFailed with the last words of what did not come."""
+        for old in (self.layout.ready, self.extra_ready, *map(self._worker_ready, range(len(self.workers)))):
+            if old is not None:
+                old.unlink(missing_ok=True)
+        self._own(tasks, self.ledger)
+        self.database_url = self.postgres.start().replace("+asyncpg", "")
+        self.say("PostgreSQL 18", f"pid {self.postgres.pid}, {self.layout.postgres}")
+        self.tasks["postgres"] = tasks.create_task(self._keep_postgres())
+        await self._answers(f"{self.horizon_url}/", self.ledger)
+        seeds = load_seeds(self.layout.seeds)
+        write_private(self.layout.ledger_keys, msgspec.json.encode(ledger_keys(seeds, NETWORK)))
+        accounts = [Keypair.from_raw_ed25519_seed(bytes(identity.key)) for identity in self.identities]
+        opening = asyncio.to_thread(open_accounts, self.horizon_url, seeds, accounts)
+        preparing = prepare_database(self.database_url, self.layout, self.secrets.pepper, self.places())
+        _, self.api_key = await asyncio.gather(opening, preparing)
+        self.say("local Stellar ledger", f"{self.horizon_url}, accounts and trustlines of {len(accounts)} workers")
+        self.coordinator = self._coordinator()
+        self._own(tasks, self.coordinator, *self.workers)
+        await self._answers(f"{self.base_url}/health", self.coordinator)
+        self.say("coordinator", self.base_url)
+        await self._workers_ready()
+        self.is_up = True
+        self.write_ready()
+
+    async def stop(self) -> None:
+        """Stops workers, coordinator, ledger and PostgreSQL in this order, each within its patience."""
+        for names in ([w.name for w in self.workers], ["coordinator"], ["ledger"], ["postgres"]):
+            ending = [self.tasks[name] for name in names if name in self.tasks]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+        self.postgres.stop()
+
+    def _own(self, tasks: asyncio.TaskGroup, *children: Child) -> None:
+        for child in children:
+            self.tasks[child.name] = tasks.create_task(child.run(self._changed))
+
+    def _changed(self) -> None:
+        if self.is_up:
+            self.write_ready()
+
+    async def _keep_postgres(self) -> None:
+        """Starts it again whenever it dies; what the dead one left behind may be in the way for a moment."""
+        failures = 0
+        while True:
+            await asyncio.sleep(BACKOFF_S[failures])
+            if self.postgres.pid:
+                continue
+            try:
+                self.postgres.start()
+            except EmbeddedError:
+                failures += 1
+                if failures == len(BACKOFF_S):
+                    raise
+            else:
+                failures = 0
+                self._changed()
+
+    async def _answers(self, url: str, child: Child) -> None:
+        async with httpx.AsyncClient(timeout=2) as client:
+            for _ in range(int(START_S / 0.05)):
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get(url)).status_code < 500:
+                        return
+                if child.deaths > 2:
+                    break
+                await asyncio.sleep(0.05)
+        raise SwarmFailed(f"The {child.name} did not come up; {child.log} ends with:\n{child.last_words()}")
+
+    async def _workers_ready(self) -> None:
+        for number, worker in enumerate(self.workers):
+            for _ in range(int(START_S / 0.05)):
+                if self._worker_ready(number).exists() or worker.deaths > 2:
+                    break
+                await asyncio.sleep(0.05)
+            if not self._worker_ready(number).exists():
+                raise SwarmFailed(f"{worker.name} did not come up; {worker.log} ends with:\n{worker.last_words()}")
+            told = json.loads(self._worker_ready(number).read_text())
+            place = f"{self.identities[number].pk[:8]} in {self.plan.cells[number]}"
+            self.say(worker.name, f"{place}, {', '.join(told['loaded'])} loaded")
+
+    def _worker_ready(self, number: int) -> Path:
+        return self.layout.worker(number + 1) / "ready.json"
+
+    def _ledger(self) -> Child:
+        argv = [sys.executable, "-m", "deploy.devledger", "--port", str(self.ledger_port)]
+        argv += ["--data", str(self.layout.ledger / "ledger.db"), "--passphrase", NETWORK]
+        return Child("ledger", argv, _environment({}), self.layout.logs / "ledger.log")
+
+    def _worker(self, number: int) -> Child:
+        argv = [sys.executable, "-m", "shared", "worker", "join", "--coordinator", self.base_url]
+        argv += ["--server-key", self.server_pk, "--cell", self.plan.cells[number]]
+        argv += ["--model", self.plan.model, "--ready-file", str(self._worker_ready(number))]
+        argv += ["--max-tps", str(self.plan.max_tps)] if self.plan.max_tps else []
+        env = _environment({"HIVE_HOME": str(self.layout.worker(number + 1))})
+        return Child(f"worker {number + 1}", argv, env, self.layout.logs / f"worker-{number + 1}.log")
+
+    def _coordinator(self) -> Child:
+        argv = [sys.executable, "-m", "shared", "coordinator", "serve"]
+        env = _environment(
+            {
+                "HIVE_HOME": str(self.layout.root),
+                "HIVE_STATE_DIR": str(self.layout.coordinator),
+                "HIVE_DATABASE_URL": self.database_url,
+                "HIVE_HORIZON_URL": self.horizon_url,
+                "HIVE_LEDGER_KEYS": str(self.layout.ledger_keys),
+                "HIVE_PORT": str(self.port),
+                "HIVE_ADMIN_PORT": str(self.admin_port),
+                "HIVE_PAY_HELD_JOBS": "0",
+                "HIVE_PAY_HELD_HOURS": "0",
+                "HIVE_PAYOUT_AGE_S": "0",
+            }
+        )
+        return Child("coordinator", argv, env, self.layout.logs / "coordinator.log")
+
+
+def _identity(home: Path) -> Identity:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return identity(home, now=time.time_ns() // 1_000_000, entropy=os.urandom(32))
+
+
+def _environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Ours without any HIVE_ of the caller: a local swarm depends on nothing outside its data directory."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HIVE_")}
+    return kept | {"PYTHONUNBUFFERED": "1"} | dict(values)
+
+
+@contextlib.asynccontextmanager
+async def running(layout: Layout, plan: Plan, say: Say, ready_file: Path | None = None) -> AsyncIterator[Swarm]:
+    """A swarm that is up inside the block, and gone after it, whatever happens in it."""
+    layout.make()
+    swarm = Swarm(layout, plan, say)
+    swarm.extra_ready = ready_file
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                await swarm.start(tasks)
+                yield swarm
+            finally:
+                await asyncio.shield(swarm.stop())
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None

@@ -1,0 +1,109 @@
+"""The small decisions of dispatch: whose host it is, what a worker may say, how fast, and what an offer holds."""
+
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import pytest
+from nacl.signing import SigningKey
+
+from coordinator.dispatch.admission import Place, Refusal, facts_of, fault_of, place_of, public_of
+from coordinator.dispatch.joining import is_ours
+from coordinator.dispatch.judging import speed
+from coordinator.dispatch.offer import body_of, price_of, signed
+from coordinator.dispatch.session import Bucket
+from coordinator.store.rows import Claimed
+from coordinator.submit.request import JobRequest
+from shared.catalogue import Entry
+from shared.crypto import Context, public_key, verifies
+from shared.protocol.messages import Capabilities, Hardware, Message, ModelOffer
+from tests.pure.test_assign import job
+
+DIGEST = "ab" * 32
+ENTRY = Entry(
+    id="m", digest=DIGEST, path=Path("m.gguf"), context=2048, size_bytes=1, price_in=1, price_out=1, owned_by="",
+    created=0, quantization="", architecture="", licence="", note="",
+)  # fmt: skip
+SAID = Capabilities(
+    cell="871e8052affffff", slots=2, models=[ModelOffer("m", DIGEST, 8192, 1, loaded=True)],
+    hardware=Hardware("c", 1, 1, 1, "o"), engine_build="e", agent="a",
+)  # fmt: skip
+
+
+def claimed(hold: int = 101) -> Claimed:
+    request = msgspec.json.encode(JobRequest(model="m", messages=[Message("user", "hi")], stop=["x"]))
+    return msgspec.structs.replace(job(), request=request, hold=hold, max_tokens=9)
+
+
+@pytest.mark.parametrize(
+    ("host", "public_host", "ours"),
+    [
+        ("127.0.0.1:8080", "", True),
+        ("[::1]:8080", "", True),
+        ("localhost:80", "", True),
+        ("hive.example", "hive.example", True),
+        ("hive.example:443", "hive.example", True),
+        ("HIVE.example:443", "hive.example", True),
+        ("evil.example", "hive.example", False),
+        ("evil.example", "", False),
+        ("10.0.0.1:80", "", False),
+        ("", "", False),
+    ],
+)
+def test_only_our_own_names_are_answered_for(host: str, public_host: str, ours: bool) -> None:
+    assert is_ours(host, public_host) is ours
+
+
+def test_facts_are_what_the_catalogue_and_the_limits_leave_of_what_was_said() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    assert place.countries == {"IT"}
+    models = [*SAID.models, ModelOffer("m2", DIGEST, 1, 1), ModelOffer("m", "00" * 32, 1, 1)]
+    said = msgspec.structs.replace(SAID, slots=10**9, models=models)
+    facts = facts_of("aa" * 32, place, said, tier=1, evidence=0, catalogue={"m": ENTRY})
+    assert (facts.slots, list(facts.models), facts.models["m"].context) == (64, ["m"], 2048)
+    assert public_of(facts, "@x").cell == "841e805ffffffff"
+
+
+@pytest.mark.parametrize("cell", ["", "zz", "841e805ffffffff", "0" * 15, "x" * 200])
+def test_a_place_that_is_none_is_refused(cell: str) -> None:
+    assert isinstance(place_of(msgspec.structs.replace(SAID, cell=cell)), Refusal)
+
+
+@pytest.mark.parametrize("fault", [{"slots": 0}, {"handle": "x" * 41}, {"handle": "a\nb"}])
+def test_other_faults_have_a_reason(fault: dict[str, object]) -> None:
+    assert isinstance(fault_of(msgspec.structs.replace(SAID, **fault)), Refusal)
+    assert fault_of(SAID) is None
+
+
+def test_an_offer_says_the_terms_and_is_signed() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
+    key, one = SigningKey(b"\1" * 32), claimed()
+    offer = signed(key, body_of(one, 3, facts, resume_ids=[5], geo_digest="ef" * 32, expires_at=99))
+    body = offer.body
+    assert verifies(public_key(key), Context.OFFER, msgspec.to_builtins(body), offer.signature)
+    assert (body.job_id, body.attempt, body.worker_pk, body.model_digest) == (str(one.id), 3, "aa" * 32, DIGEST)
+    assert (body.cell, body.jurisdictions, body.evidence) == ("841e805ffffffff", ["IT"], "claimed")
+    assert (body.stop, body.resume_ids, body.max_tokens, body.price) == (["x"], [5], 9, price_of(one))
+    other = msgspec.structs.replace(one, account_id=UUID(int=2))
+    assert body_of(other, 3, facts, resume_ids=[], geo_digest="", expires_at=0).scope != body.scope
+
+
+@pytest.mark.parametrize(("hold", "price"), [(0, 0), (100, 60), (10_000, 6_000)])
+def test_the_price_is_the_workers_part_of_the_hold(hold: int, price: int) -> None:
+    assert price_of(claimed(hold)) == price
+
+
+def test_a_bucket_lets_its_rate_through_and_no_more() -> None:
+    bucket = Bucket(10, now=0)
+    assert sum(bucket.take(0) for _ in range(50)) == 20
+    assert sum(bucket.take(500) for _ in range(50)) == 5
+
+
+@pytest.mark.parametrize(
+    ("tokens", "prefill", "decode", "expected"), [(11, 5, 100, 100.0), (1, 50, 0, 20.0), (0, 1, 0, 0.0)]
+)
+def test_speed_is_of_decoding(tokens: int, prefill: int, decode: int, expected: float) -> None:
+    assert speed(tokens, prefill, decode) == expected

@@ -1,0 +1,92 @@
+"""What a job may cost, how much room it has, and what its row says."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.store.rows import KeyRow, Kind
+from coordinator.submit.placement import Placement
+from coordinator.submit.prepare import ENTROPY, kind_of, known_model, new_job, room
+from coordinator.submit.price import LEAST, cost
+from coordinator.submit.request import JobRequest, Submission
+from shared.errors import Forbidden, RequestError
+from shared.ids import day_of
+from tests.swarm.http_hive import CONTEXT, MODEL, entry
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KEY = KeyRow(
+    id=UUID(int=1), account_id=UUID(int=2), name="", plan=None, prefix="", budget=None, models=None,
+    created_at=NOW, revoked_at=None,
+)  # fmt: skip
+KIND = Kind(
+    id=3, model=MODEL, region="", countries=None, cell=None, strict=False, min_tier=0, min_evidence=0, context=256
+)
+ASKED = Submission(JobRequest(MODEL, prompt="x"), Placement(), "hive")
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_the_price_is_by_tokens_rounded_up_and_never_below_the_least(tokens_in: int, tokens_out: int) -> None:
+    stroops = cost(entry(), tokens_in, tokens_out, None)
+    exact = tokens_in * 100 + tokens_out * 200
+    assert stroops == max(LEAST, exact)
+    assert cost(entry(), tokens_in, tokens_out, 7) == 7
+
+
+def test_a_price_that_is_no_whole_stroop_is_rounded_up() -> None:
+    odd = msgspec.structs.replace(entry(), price_in=1, price_out=0)
+    assert cost(odd, 10_000 * 1_000_000 + 1, 0, None) == 10_001
+
+
+@pytest.mark.parametrize(
+    ("tokens_in", "asked", "left"),
+    [(10, 5, 5), (10, None, CONTEXT - 10), (10, 10**9, CONTEXT - 10), (CONTEXT - 1, None, 1), (0, None, 2048)],
+)
+def test_the_room(tokens_in: int, asked: int | None, left: int) -> None:
+    assert room(tokens_in, asked, entry()) == left
+
+
+def test_unasked_is_at_most_2048() -> None:
+    assert room(10, None, msgspec.structs.replace(entry(), context=100_000)) == 2048
+
+
+@pytest.mark.parametrize("tokens_in", [CONTEXT, CONTEXT + 1])
+def test_a_prompt_that_does_not_fit_is_refused(tokens_in: int) -> None:
+    with pytest.raises(RequestError) as caught:
+        room(tokens_in, 1, entry())
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_models_are_known_and_allowed() -> None:
+    catalogue = {MODEL: entry()}
+    assert known_model(MODEL, catalogue, KEY) is catalogue[MODEL]
+    with pytest.raises(RequestError) as unknown:
+        known_model("gpt-7", catalogue, KEY)
+    assert unknown.value.code == "invalid_model"
+    with pytest.raises(Forbidden) as barred:
+        known_model(MODEL, catalogue, msgspec.structs.replace(KEY, models=["other"]))
+    assert barred.value.code == "model_not_allowed"
+
+
+def test_a_kind_holds_prompt_and_answer() -> None:
+    assert kind_of(Placement(), entry(), 300).context == 512
+    assert kind_of(Placement(), entry(), CONTEXT).context == CONTEXT
+    placed = kind_of(Placement(region="EU", countries=frozenset({"IT", "DE"})), entry(), 1)
+    assert placed.countries == ("DE", "IT")
+
+
+def test_the_row_of_a_job() -> None:
+    entropy = bytes(range(ENTROPY))
+    row = new_job(ASKED, key=KEY, kind=KIND, entry=entry(), tokens_in=5, max_tokens=100, now=NOW, entropy=entropy)
+    assert (row.hold, row.reward, row.deadline_at) == (20_500, None, NOW + timedelta(hours=24))
+    assert (row.seed, row.salt) == (entropy[16:32].hex(), entropy[32:].hex())
+    assert day_of(row.id) == NOW.date()
+    assert msgspec.json.decode(row.request, type=JobRequest) == ASKED.request
+    seeded = new_job(
+        msgspec.structs.replace(ASKED, seed="42", reward=0), key=KEY, kind=KIND, entry=entry(), tokens_in=5,
+        max_tokens=1, now=NOW, entropy=entropy,
+    )  # fmt: skip
+    assert (seeded.seed, seeded.hold) == ("42", 0)

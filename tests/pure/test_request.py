@@ -1,0 +1,165 @@
+"""From bodies to the one request: what is read, what is refused, and by which name."""
+
+import contextlib
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.api import job_body
+from coordinator.api.job_body import JobBody
+from coordinator.api.jobs import cursor_of, read_cursor
+from coordinator.openai import body as chat_body
+from coordinator.openai.body import ChatBody
+from coordinator.submit.request import Submission, sampling, seed_text, stops
+from shared.errors import RequestError
+from shared.protocol.messages import Sampling
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def chat(**fields: Any) -> Submission:
+    raw = msgspec.json.encode({"model": "m", "messages": HELLO, **fields})
+    return chat_body.submission(msgspec.json.decode(raw, type=ChatBody), lambda _: None)
+
+
+def job(**fields: Any) -> Submission:
+    raw = msgspec.json.encode({"model_id": "m", **fields})
+    return job_body.submission(msgspec.json.decode(raw, type=JobBody), lambda _: None)
+
+
+def refused(**fields: Any) -> tuple[str, str | None]:
+    with pytest.raises(RequestError) as caught:
+        chat(**fields)
+    return caught.value.code, caught.value.param
+
+
+def test_defaults_are_the_contracts() -> None:
+    made = chat()
+    assert made.request.sampling == Sampling(
+        temperature=1_000_000, top_p=1_000_000, top_k=0, min_p=0, repetition_penalty=1_000_000
+    )
+    assert (made.max_tokens, made.seed, made.attached, made.source) == (None, None, True, "v1")
+
+
+@given(st.floats(0, 2), st.floats(0, 1), st.floats(-2, 2))
+def test_sampling_is_in_millionths(temperature: float, top_p: float, penalty: float) -> None:
+    made = sampling(temperature=temperature, top_p=top_p, presence_penalty=penalty)
+    assert abs(made.temperature - temperature * 1e6) <= 0.5
+    assert abs(made.top_p - top_p * 1e6) <= 0.5
+    assert abs(made.presence_penalty - penalty * 1e6) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", 2.1),
+        ("temperature", -0.1),
+        ("top_p", 1.5),
+        ("min_p", -1),
+        ("top_k", -2),
+        ("presence_penalty", 3),
+        ("frequency_penalty", -3),
+        ("repetition_penalty", 0),
+        ("max_tokens", 0),
+        ("max_completion_tokens", -1),
+        ("n", 0),
+        ("seed", "s" * 201),
+        ("seed", "\0"),
+        ("stop", ["x"] * 65),
+    ],
+)
+def test_out_of_range_is_named(field: str, value: Any) -> None:
+    assert refused(**{field: value}) == ("invalid_request", field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", 2),
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("logit_bias", {"5": 1}),
+        ("response_format", {"type": "json_object"}),
+        ("response_format", "json"),
+        ("tools", [{}]),
+        ("functions", [{}]),
+        ("modalities", ["text", "audio"]),
+        ("callback_url", "https://x"),
+        ("redundancy", 2),
+        ("verify", "before_delivery"),
+        ("privacy", "sealed"),
+    ],
+)
+def test_what_would_change_the_meaning_is_refused(field: str, value: Any) -> None:
+    assert refused(**{field: value}) == ("unsupported_parameter", field)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 1, "logprobs": False, "logit_bias": {}, "tools": [], "response_format": {"type": "text"}},
+        {"tools": [{}], "tool_choice": "none", "modalities": ["text"], "redundancy": 1, "privacy": "standard"},
+        {"user": 1, "metadata": {}, "store": True, "reasoning_effort": "high", "models": ["a"], "provider": {}},
+    ],
+)
+def test_what_changes_nothing_is_accepted(fields: dict[str, Any]) -> None:
+    assert chat(**fields).request == chat().request
+
+
+def test_roles_and_parts() -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    made = chat(messages=[{"role": "developer", "content": "be kind"}, {"role": "user", "content": parts}])
+    assert made.request.messages is not None
+    assert [(m.role, m.content) for m in made.request.messages] == [("system", "be kind"), ("user", "one\ntwo")]
+    assert refused(messages=[{"role": "robot", "content": "x"}]) == ("invalid_request", "messages[0].role")
+    assert refused(messages=[{"role": "user"}]) == ("invalid_request", "messages[0].content")
+    assert refused(messages=[]) == ("invalid_request", "messages")
+
+
+def test_max_completion_tokens_goes_first() -> None:
+    assert chat(max_tokens=5, max_completion_tokens=7).max_tokens == 7
+    assert chat(max_tokens=5, max_completion_tokens=None).max_tokens == 5
+
+
+def test_stops_and_seeds() -> None:
+    assert (stops("x"), stops(["a", "", "b"]), stops(None)) == (["x"], ["a", "b"], [])
+    assert (seed_text(7), seed_text("7"), seed_text(None)) == ("7", "7", None)
+
+
+def test_a_job_takes_a_prompt_or_messages() -> None:
+    assert job(prompt="hi").request == job(messages=[{"role": "user", "content": "hi"}]).request
+    raw = job(prompt="hi", raw=True).request
+    assert (raw.prompt, raw.messages) == ("hi", None)
+    for fields in ({}, {"prompt": "a", "messages": HELLO}, {"messages": HELLO, "raw": True}):
+        with pytest.raises(RequestError):
+            job(**fields)
+
+
+@pytest.mark.parametrize(("gns", "stroops"), [(0, 0), (0.01, 100_000), ("1.0000001", 10_000_001), (None, None)])
+def test_a_reward_is_exact(gns: Any, stroops: int | None) -> None:
+    assert job(prompt="x", gns_reward=gns).reward == stroops
+
+
+@pytest.mark.parametrize("gns", ["-1", "0.00000001", "1e999999999", "1e-999999999", "NaN", "1e20"])
+def test_a_reward_that_is_no_amount_is_refused(gns: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        job(prompt="x", gns_reward=Decimal(gns))
+    assert caught.value.param == "gns_reward"
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    with contextlib.suppress(RequestError):
+        at, _ = read_cursor(text)
+        assert at.tzinfo is not None
+
+
+def test_a_cursor_goes_there_and_back() -> None:
+    at, job_id = datetime(2026, 11, 21, 1, 2, 3, 45, tzinfo=UTC), UUID(int=9)
+    assert read_cursor(cursor_of(at, job_id)) == (at, job_id)

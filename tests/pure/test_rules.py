@@ -1,0 +1,114 @@
+"""The placement rules: what each forbids, in which order, and that nothing but a named cell's widening ever yields."""
+
+import h3.api.basic_int as h3
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.match.rules import EligibleAfter, ModelFacts, Reason, WorkerFacts, waits, why_not, widened
+from coordinator.store.rows import Kind
+from shared.geo.cells import at, cell_of, is_in
+from shared.geo.index import countries
+
+ROME, BERLIN = cell_of(41.9028, 12.4964), cell_of(52.52, 13.405)
+WORKER = WorkerFacts(
+    pk="aa" * 32, cell=ROME, countries=frozenset({"IT"}), tier=2, evidence=1,
+    models={"m": ModelFacts("00" * 32, 2048, loaded=True)}, slots=1,
+)  # fmt: skip
+KIND = Kind(
+    id=1, model="m", region="", countries=None, cell=None, strict=False, min_tier=0, min_evidence=0, context=2048
+)
+
+
+def worker(**different: object) -> WorkerFacts:
+    return msgspec.structs.replace(WORKER, **different)
+
+
+def kind(**different: object) -> Kind:
+    return msgspec.structs.replace(KIND, **different)
+
+
+def test_a_worker_that_breaks_no_rule_is_eligible_at_once() -> None:
+    assert why_not(WORKER, KIND) == EligibleAfter(0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "reason"),
+    [
+        ({"jobs": False}, {}, Reason.TAKES_NONE),
+        ({"models": {}}, {}, Reason.MODEL),
+        ({}, {"countries": ["DE"]}, Reason.PLACE),
+        ({}, {"countries": []}, Reason.PLACE),
+        ({"countries": frozenset({"IT", "CH"})}, {"countries": ["IT"]}, Reason.PLACE),
+        ({"countries": frozenset()}, {"countries": ["IT"]}, Reason.PLACE),
+        ({}, {"cell": BERLIN}, Reason.PLACE),
+        ({}, {"min_tier": 3}, Reason.TIER),
+        ({}, {"min_evidence": 2}, Reason.EVIDENCE),
+        ({}, {"context": 4096}, Reason.CONTEXT),
+    ],
+)
+def test_each_rule_forbids_what_it_is_for(facts: dict[str, object], asked: dict[str, object], reason: Reason) -> None:
+    assert why_not(worker(**facts), kind(**asked)) is reason
+
+
+def test_the_first_broken_rule_is_named_in_the_order_of_the_contract() -> None:
+    facts = {"models": {}, "countries": frozenset({"US"}), "tier": 0, "evidence": 0}
+    asked = {"countries": ["IT"], "min_tier": 3, "min_evidence": 2, "context": 4096}
+    mended = [("models", WORKER.models), ("countries", WORKER.countries), ("tier", 4), ("evidence", 4)]
+    found = [why_not(worker(**facts), kind(**asked))]
+    for name, value in mended:
+        facts[name] = value
+        found.append(why_not(worker(**facts), kind(**asked)))
+    assert found == [Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT]
+
+
+def test_a_named_cell_overrides_the_jurisdiction_inside_it_only() -> None:
+    inside = kind(cell=ROME, countries=["DE"])
+    sibling = next(cell for cell in neighbours(ROME, 6) if cell != ROME)
+    assert waits(WORKER, inside) == 0
+    assert waits(worker(cell=sibling), inside) is None
+    assert waits(worker(cell=sibling, countries=frozenset({"DE"})), inside) == 1000
+
+
+@pytest.mark.parametrize(("shared", "ms"), [(6, 1000), (5, 2000)])
+def test_a_cell_widens_one_resolution_a_second_down_to_five(shared: int, ms: int) -> None:
+    cousin = next(cell for cell in neighbours(ROME, shared) if at(cell, shared + 1) != at(ROME, shared + 1))
+    assert waits(worker(cell=cousin), kind(cell=ROME)) == ms
+    assert waits(worker(cell=cousin), kind(cell=ROME, strict=True)) is None
+
+
+def test_beyond_resolution_five_nothing_widens() -> None:
+    stranger = next(cell for cell in neighbours(ROME, 4) if at(cell, 5) != at(ROME, 5))
+    assert waits(worker(cell=stranger), kind(cell=ROME)) is None
+    assert waits(worker(cell=stranger), kind(cell=at(ROME, 5))) is None
+    assert waits(worker(cell=stranger), kind(cell=at(ROME, 4))) == 0
+
+
+@pytest.mark.parametrize("res", range(8))
+def test_how_far_each_resolution_widens(res: int) -> None:
+    steps = widened(at(ROME, res))
+    assert [ms for ms, _ in steps] == [1000 * step for step in range(1, max(0, res - 5) + 1)]
+    assert all(is_in(ROME, area) for _, area in steps)
+
+
+places = st.builds(cell_of, st.floats(-60, 70), st.floats(-179, 179))
+
+
+@given(places, places, st.integers(0, 7), st.sets(st.sampled_from(["IT", "DE", "FR", "US", "BR"])), st.booleans())
+def test_no_placement_is_ever_relaxed(home: int, wanted: int, res: int, allow: set[str], strict: bool) -> None:
+    facts, cell = worker(cell=home, countries=countries(home)), at(wanted, res)
+    wait = waits(facts, kind(cell=cell, countries=sorted(allow), strict=strict))
+    if wait == 0:
+        assert is_in(home, cell)
+    elif wait is not None:
+        assert not strict
+        assert facts.countries
+        assert facts.countries <= allow
+        assert is_in(home, at(cell, res - wait // 1000))
+        assert res - wait // 1000 >= 5
+
+
+def neighbours(cell: int, res: int) -> list[int]:
+    """All cells of resolution 7 with the same parent at `res`."""
+    return [int(child) for child in h3.cell_to_children(at(cell, res), 7)]

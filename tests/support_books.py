@@ -1,0 +1,122 @@
+"""What must hold in the database after anything at all: each query looks for what must never be there."""
+
+from typing import Final
+
+import h3.api.basic_int as h3
+from sqlalchemy import text
+
+from coordinator.store.engine import Engine, connect
+
+NEVER: Final = {
+    "the journal does not sum to zero": """
+        SELECT sum(leg) FROM journal, unnest(amounts) AS leg HAVING sum(leg) <> 0""",
+    "an account's hold is not what its live jobs hold, in the spend row or in the journal": """
+        SELECT * FROM (SELECT s.account_id, s.held,
+            (SELECT coalesce(sum(hold), 0) FROM jobs j WHERE j.account_id = s.account_id) AS live,
+            (SELECT coalesce(sum(leg.amount), 0) FROM journal, unnest(accounts, amounts) AS leg(account, amount)
+             WHERE leg.account = 'hold:' || s.account_id) AS booked FROM spend s) x
+        WHERE held <> live OR held <> booked""",
+    "an account's balance is not what the journal says": """
+        SELECT * FROM (SELECT s.account_id, s.credit - s.held - s.spent AS room,
+            (SELECT coalesce(sum(leg.amount), 0) FROM journal, unnest(accounts, amounts) AS leg(account, amount)
+             WHERE leg.account = 'account:' || s.account_id) AS booked FROM spend s) x
+        WHERE room <> booked""",
+    "what an account or a key spent is not what its jobs cost": """
+        SELECT account_id, spent FROM spend s
+        WHERE spent <> (SELECT coalesce(sum(cost), 0) FROM jobs_ended e WHERE e.account_id = s.account_id)
+        UNION ALL SELECT key_id, spent FROM key_spend s
+        WHERE spent <> (SELECT coalesce(sum(cost), 0) FROM jobs_ended e WHERE e.key_id = s.key_id)
+            OR held <> (SELECT coalesce(sum(hold), 0) FROM jobs j WHERE j.key_id = s.key_id)""",
+    "a job is live and ended at once": "SELECT id FROM jobs JOIN jobs_ended USING (day, id)",
+    "a job that cost something was not settled exactly once": """
+        SELECT e.id, e.cost, count(j.ref) FROM jobs_ended e
+        LEFT JOIN journal j ON j.day = e.day AND j.ref = e.id AND j.kind = 'settle'
+        GROUP BY e.id, e.cost HAVING count(j.ref) <> (e.cost > 0)::int""",
+    "something was settled that has not ended": """
+        SELECT ref FROM journal j WHERE kind = 'settle'
+            AND NOT EXISTS (SELECT FROM jobs_ended e WHERE e.day = j.day AND e.id = j.ref)""",
+    "a job that cost something is not owed for exactly once, to the stroop, to the worker that completed it": """
+        SELECT e.id, e.cost, count(p.job_id), sum(p.worker + p.platform + p.resilience + p.quorum) FROM jobs_ended e
+        LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id
+        GROUP BY e.id, e.cost, e.worker_pk
+        HAVING count(p.job_id) <> (e.cost > 0)::int OR (e.cost > 0 AND
+            (sum(p.worker + p.platform + p.resilience + p.quorum) <> e.cost OR max(p.worker_pk) <> e.worker_pk))""",
+    "a completed job has not exactly one receipt, one completed attempt, one event of completion": """
+        SELECT e.id, e.state FROM jobs_ended e
+        WHERE (e.state = 'completed')::int <> ALL (ARRAY[
+            (SELECT count(*) FROM receipts r WHERE r.day = e.day AND r.job_id = e.id),
+            (SELECT count(*) FROM attempts a WHERE a.day = e.day AND a.job_id = e.id AND a.outcome = 'complete'),
+            (SELECT count(*) FROM job_events v WHERE v.day = e.day AND v.job_id = e.id AND v.event = 'complete')])
+        UNION ALL
+        SELECT e.id, e.state FROM jobs_ended e
+        WHERE (SELECT count(*) FROM receipts r WHERE r.day = e.day AND r.job_id = e.id)
+            <> (SELECT count(*) FROM job_events v WHERE v.day = e.day AND v.job_id = e.id AND v.event = 'complete')""",
+    "a job's attempts are not 1, 2, 3, …, each ended when the job has": """
+        SELECT e.id, e.attempt, count(a.attempt) FROM jobs_ended e
+        LEFT JOIN attempts a ON a.day = e.day AND a.job_id = e.id AND a.ended_at IS NOT NULL
+        GROUP BY e.id, e.attempt HAVING count(a.attempt) <> e.attempt OR coalesce(max(a.attempt), 0) <> e.attempt""",
+    "an attempt went to a worker of too low a tier": """
+        SELECT a.job_id, w.tier, k.min_tier FROM attempts a JOIN workers w ON w.pk = a.worker_pk
+        JOIN (SELECT day, id, kind_id FROM jobs UNION ALL SELECT day, id, kind_id FROM jobs_ended) j
+            ON j.day = a.day AND j.id = a.job_id
+        JOIN kinds k ON k.id = j.kind_id WHERE w.tier < k.min_tier""",
+}
+"""By what it means if the query finds a row."""
+
+_PLACED: Final = """
+    SELECT a.job_id, w.cell AS worker_cell, w.countries AS worker_countries, k.cell, k.countries, k.strict
+    FROM attempts a JOIN workers w ON w.pk = a.worker_pk
+    JOIN (SELECT day, id, kind_id FROM jobs UNION ALL SELECT day, id, kind_id FROM jobs_ended) j
+        ON j.day = a.day AND j.id = a.job_id
+    JOIN kinds k ON k.id = j.kind_id"""
+
+COARSEST: Final = 5
+
+
+async def faults(database_url: str) -> list[str]:
+    """All that is wrong in the books and in the placement of every attempt; empty if nothing is."""
+    engine = connect(database_url)
+    try:
+        return [*await _found(engine), *await _misplaced(engine)]
+    finally:
+        await engine.dispose()
+
+
+async def value(database_url: str, query: str, **values: object) -> int:
+    """One number out of the database."""
+    engine = connect(database_url)
+    try:
+        async with engine.connect() as conn:
+            return int(await conn.scalar(text(query), values) or 0)
+    finally:
+        await engine.dispose()
+
+
+async def _found(engine: Engine) -> list[str]:
+    found = []
+    async with engine.connect() as conn:
+        for wrong, query in NEVER.items():
+            if rows := (await conn.execute(text(query))).all():
+                found.append(f"{wrong}: {[tuple(map(str, row)) for row in rows[:3]]} ({len(rows)} in all)")
+    return found
+
+
+async def _misplaced(engine: Engine) -> list[str]:
+    """Attempts outside the place that was asked for, judged by H3 and set arithmetic alone."""
+    async with engine.connect() as conn:
+        rows = (await conn.execute(text(_PLACED))).all()
+    return [f"job {row.job_id} went to a worker in {h3.int_to_str(row.worker_cell)}" for row in rows if not _fits(row)]
+
+
+def _fits(row: object) -> bool:
+    cell, worker = row.cell, row.worker_cell  # type: ignore[attr-defined]
+    countries, here = row.countries, set(row.worker_countries)  # type: ignore[attr-defined]
+    allowed = countries is None or (bool(here) and here <= set(countries))
+    if cell is None:
+        return allowed
+    resolution = h3.get_resolution(cell)
+    if h3.cell_to_parent(worker, resolution) == cell:
+        return True
+    widest = min(resolution, COARSEST)
+    near = h3.cell_to_parent(worker, widest) == h3.cell_to_parent(cell, widest)
+    return allowed and near and not row.strict  # type: ignore[attr-defined]
