@@ -25,9 +25,9 @@ trap 'rm -rf "$lock"' EXIT
 awk -v rest="$lock/rest" -v llama="$lock/llama" '/^[A-Za-z0-9]/ {out = /^llama-cpp-python==/ ? llama : rest} {print > out}' requirements.lock
 started=$(date +%s)
 echo "install: Python packages into .venv"
-.venv/bin/python -m pip install --quiet --require-hashes --no-deps -r "$lock/rest"
+.venv/bin/python -m pip install -qq --require-hashes --no-deps -r "$lock/rest"
 echo "install: llama.cpp (from the cache, else built here once: some 8 minutes on 2 cores)"
-.venv/bin/python -m pip install --quiet --require-hashes --no-deps -r "$lock/llama" &
+.venv/bin/python -m pip install -qq --require-hashes --no-deps -r "$lock/llama" &
 build=$!
 while kill -0 "$build" 2>/dev/null; do
   sleep 1
@@ -35,6 +35,6 @@ while kill -0 "$build" 2>/dev/null; do
 done
 if [ -t 1 ]; then printf '\n'; fi
 wait "$build" || fail "llama.cpp did not build; run 'CMAKE_ARGS=\"$CMAKE_ARGS\" .venv/bin/pip install -v llama-cpp-python' to see why."
-.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e . 
+.venv/bin/python -m pip install -qq --no-deps --no-build-isolation -e . 
 touch .venv/.installed
 echo "install: done in $(($(date +%s) - started)) s; try '.venv/bin/hive --help'"

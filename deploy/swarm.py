@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -248,14 +249,26 @@ def _environment(values: Mapping[str, str]) -> dict[str, str]:
 async def running(layout: Layout, plan: Plan, say: Say, ready_file: Path | None = None) -> AsyncIterator[Swarm]:
     """A swarm that is up inside the block, and gone after it, whatever happens in it."""
     layout.make()
-    swarm = Swarm(layout, plan, say)
-    swarm.extra_ready = ready_file
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            try:
-                await swarm.start(tasks)
-                yield swarm
-            finally:
-                await asyncio.shield(swarm.stop())
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
+    with _alone(layout.root):
+        swarm = Swarm(layout, plan, say)
+        swarm.extra_ready = ready_file
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                try:
+                    await swarm.start(tasks)
+                    yield swarm
+                finally:
+                    await asyncio.shield(swarm.stop())
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Holds the data directory; raises SwarmFailed, before anything in it is touched, if another swarm does."""
+    with (root / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise SwarmFailed(f"{root} is in use by another Hive; stop it or choose another --data-dir.") from e
+        yield

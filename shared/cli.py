@@ -40,14 +40,19 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def hive(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    """Machines at home as one OpenAI-compatible inference service."""
-    if show_version:
+def _tell_version(asked: bool) -> None:
+    if asked:
         typer.echo(version("hive-swarm"))
         raise typer.Exit
+
+
+@app.callback()
+def hive(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Machines at home as one OpenAI-compatible inference service."""
 
 
 def main(args: Sequence[str] | None = None) -> None:

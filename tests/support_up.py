@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,17 @@ class Up:
         self.process.wait(STOP_S)
         return time.monotonic() - began
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there, up or not."""
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9 for it alone; its children learn of it from the kernel."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(5)
+
     def everyone(self) -> list[psutil.Process]:
         """It and all its children's children."""
         assert self.process is not None
@@ -91,18 +103,23 @@ class Up:
 
 
 @contextmanager
-def running(root: Path, *options: str) -> Iterator[Up]:
-    """A swarm that is up inside the block; nothing of it is left behind, however the block ends."""
-    up = Up(root, *options)
-    try:
-        up.start()
-        yield up
-    finally:
-        _end(up)
+def running(*options: str) -> Iterator[Up]:
+    """A swarm that is up inside the block; nothing of it is left behind, however the block ends.
+
+    Its folder is not one of pytest's: PostgreSQL runs as another user where we are root, and each start of pytest
+    closes the way into the folder of all its runs.
+    """
+    with tempfile.TemporaryDirectory(prefix="hive-up-", ignore_cleanup_errors=True) as root:
+        up = Up(Path(root), *options)
+        try:
+            up.start()
+            yield up
+        finally:
+            _end(up)
 
 
 def _end(up: Up) -> None:
-    if up.process is None or up.process.poll() is not None:
+    if up.process is None or not up.is_running:
         return
     everyone = up.everyone()
     up.process.terminate()

@@ -47,6 +47,8 @@ class Grant(msgspec.Struct, frozen=True):
     gns: Decimal
 
 
+MAX_WORD: Final = 200
+
 _NEW_KEY: Final = msgspec.json.Decoder(NewKey)
 _GRANT: Final = msgspec.json.Decoder(Grant)
 
@@ -56,6 +58,7 @@ async def create_key(request: HttpRequest) -> ASGIApp:
     """Make a key; its secret is in this answer and nowhere else."""
     hive = face_of(request).hive
     wanted = decoded(_NEW_KEY, await request.body())
+    _refuse_odd_words(wanted)
     budget, grant = _stroops("budget", wanted.budget), _stroops("grant", wanted.grant)
     secret, now, key_id = new_secret(os.urandom(32)), hive.clock(), uuid4()
     async with hive.engine.begin() as conn:
@@ -140,6 +143,16 @@ def admit_operator(connection: Connecting, _: BaseRouteHandler) -> None:
 
 
 ROUTES: Final[list[Any]] = [create_key, list_keys, revoke_key, get_account, grant_credit, metrics]
+
+
+def _refuse_odd_words(wanted: NewKey) -> None:
+    for param, word in [
+        ("plan", wanted.plan),
+        ("name", wanted.name),
+        *(("models", one) for one in wanted.models or []),
+    ]:
+        if word is not None and (len(word) > MAX_WORD or not word.isprintable()):
+            raise RequestError(f"{param} takes up to {MAX_WORD} printable characters.", param=param)
 
 
 async def _account(conn: Connection, wanted: NewKey, now: datetime) -> UUID:

@@ -25,6 +25,9 @@ from shared.errors import (
 
 OPENAI_PATHS: Final = ("/v1", "/chat", "/models", "/completions", "/embeddings")
 
+MAX_REASON: Final = 300
+"""How much is said of what is wrong with a body: it may quote a value of any length."""
+
 
 def error_body(error: HiveError) -> dict[str, Any]:
     """The body that says what went wrong; `details` is there only where counts explain it."""
@@ -64,7 +67,7 @@ def as_hive_error(failure: Exception, method: str, path: str) -> HiveError | Non
         case NotFoundException():
             return no_route(path)
         case MethodNotAllowedException():
-            return MethodNotAllowed(f"{path} does not take {method}.")
+            return MethodNotAllowed(f"{path[:200]} does not take {method}.")
         case HTTPException(status_code=413):
             return TooLarge("The request body is larger than 4 MiB.")
         case ClientException(detail=detail):
@@ -90,6 +93,7 @@ def malformed(failure: Exception) -> RequestError:
     if not isinstance(failure, msgspec.ValidationError):
         return RequestError("The body is not valid JSON.")
     reason, _, where = str(failure).partition(" - at `$")
+    reason = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…"
     field = where.removesuffix("`").removeprefix(".")
     if field and not field.startswith("["):
         return RequestError(f"{field}: {reason}.", param=field)

@@ -55,7 +55,8 @@ class Front:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "use wss"})
 
-    async def _http(self, scope: Any, receive: Receive, send: Send, *, private: bool) -> None:
+    async def _http(self, asked: Any, receive: Receive, send: Send, *, private: bool) -> None:
+        scope: Any = dict(asked)  # what the server knows of the request stays as it was, also where HEAD is read as GET
         exchange = Exchange(scope, receive, send, self._cors)
         try:
             await self._choose(scope, private=private)(scope, exchange.receive, exchange.send)

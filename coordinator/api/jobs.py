@@ -140,7 +140,7 @@ def read_cursor(text: str) -> tuple[datetime, UUID]:
 def _limit(text: str | None) -> int:
     if text is None:
         return PAGE
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= MAX_PAGE):
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE)) and 1 <= int(text) <= MAX_PAGE):
         raise RequestError(f"limit must be between 1 and {MAX_PAGE}.", param="limit")
     return int(text)
 

@@ -56,13 +56,19 @@ def fault_of(capabilities: Capabilities) -> Refusal | None:
     return None
 
 
-def served(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -> dict[str, ModelFacts]:
-    """The offered models that the catalogue pins by digest, by id; a file of another digest or an unknown model gets no
-    jobs. A larger context than the catalogue's is cut to it."""
-    return {
-        model.id: ModelFacts(model.digest, min(model.context, catalogue[model.id].context), model.loaded)
+def known_offers(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -> list[ModelOffer]:
+    """The offered models that the catalogue pins by digest; a larger context than the catalogue's is cut to it."""
+    return [
+        msgspec.structs.replace(model, context=min(model.context, catalogue[model.id].context))
         for model in models
         if model.id in catalogue and model.digest == catalogue[model.id].digest
+    ]
+
+
+def served(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -> dict[str, ModelFacts]:
+    """What matching may rely on of the known offers, by id; a file of another digest or an unknown model gets no jobs."""
+    return {
+        model.id: ModelFacts(model.digest, model.context, model.loaded) for model in known_offers(models, catalogue)
     }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from coordinator.dispatch import resume
-from coordinator.dispatch.admission import CLAIMED, Refusal, facts_of, fault_of, place_of, public_of
+from coordinator.dispatch.admission import CLAIMED, Refusal, facts_of, fault_of, known_offers, place_of, public_of
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import Dispatch
 from coordinator.store import workers
@@ -57,7 +57,7 @@ def is_ours(host: str, public_host: str) -> bool:
 async def _registered(d: Dispatch, hello: WorkerHello, cell: int, countries: list[str]) -> WorkerRow:
     said, now = hello.capabilities, d.clock()
     async with d.engine.begin() as conn:
-        await workers.see_models(conn, [model for model in said.models if model.id in d.catalogue], now)
+        await workers.see_models(conn, known_offers(said.models, d.catalogue), now)
         return await workers.upsert_worker(
             conn,
             pk=hello.worker_pk,

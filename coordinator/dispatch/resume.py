@@ -1,6 +1,7 @@
 """A worker comes back: which of the attempts that it holds go on, which are delivered, which it should drop."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from coordinator.dispatch.attempts import Attempt, Stage
@@ -11,6 +12,9 @@ from coordinator.dispatch.state import LEASE_MS, Dispatch
 from coordinator.queue.lifecycle import State
 from coordinator.store import held as held_rows
 from shared.protocol.messages import Held, Verdict
+
+MAX_ATTEMPT: Final = 2**31 - 1
+"""The largest number that an attempt can have in the database; a worker may name any."""
 
 
 def job_id_of(text: str) -> UUID | None:
@@ -54,6 +58,7 @@ async def recall(d: Dispatch, session: Session, pairs: Sequence[tuple[UUID, int]
 
     Tokens of earlier attempts were known to the process that died alone, so a continued attempt cannot be taken up.
     """
+    pairs = [(job_id, attempt) for job_id, attempt in pairs if 0 < attempt <= MAX_ATTEMPT]
     if not pairs:
         return []
     async with d.engine.connect() as conn:

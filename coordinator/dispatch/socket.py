@@ -114,8 +114,8 @@ async def _serve(socket: Socket, d: Dispatch, session: Session) -> None:
         for task in (reading, writing):
             task.cancel()
         for outcome in await asyncio.gather(reading, writing, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                log.error("a worker's session broke", worker=session.pk, error=repr(outcome))
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect | OSError):
+                log.error("a worker's session broke", worker=session.pk, error=type(outcome).__name__)
         log.info("a worker left", worker=session.pk, why=session.closing.code if session.closing else "")
 
 

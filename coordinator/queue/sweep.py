@@ -8,7 +8,7 @@ import msgspec
 
 from coordinator.queue import moves
 from coordinator.queue.limits import IDEMPOTENCY
-from coordinator.store import ended, idempotency, jobs, migrate
+from coordinator.store import ended, idempotency, jobs, partitions
 from coordinator.store.changes import Live
 from coordinator.store.engine import Engine
 
@@ -55,7 +55,7 @@ async def one_round(engine: Engine, now: datetime) -> Swept:
         purged = await ended.purge(conn, now, BATCH)
         forgotten = await idempotency.forget(conn, now - IDEMPOTENCY, BATCH)
     async with engine.begin() as conn:
-        await migrate.make_partitions(conn, now.astimezone(UTC).date())
+        await partitions.make_partitions(conn, now.astimezone(UTC).date())
     more = BATCH in (len(due), purged, forgotten)
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
     return Swept(lost, expired, orphaned, purged, more)

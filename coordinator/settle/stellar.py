@@ -198,7 +198,9 @@ class Horizon:
     def send(self, envelope_xdr: str) -> Answer:
         """Submits an envelope; sending it twice is harmless."""
         try:
-            envelope = FeeBumpTransactionEnvelope.from_xdr(envelope_xdr, network_passphrase="")  # nothing is hashed here
+            envelope = FeeBumpTransactionEnvelope.from_xdr(
+                envelope_xdr, network_passphrase=""
+            )  # nothing is hashed here
             said = self._server.submit_transaction_async(envelope, skip_memo_required_check=True)
             return Answer(str(said["tx_status"]))
         except BaseHorizonError as e:

@@ -20,6 +20,8 @@ from typing import IO, Final
 
 import psutil
 
+from shared.errors import HiveError
+
 USER: Final = "hive"
 START_TIMEOUT_S: Final = 60
 STOP_TIMEOUT_S: Final = 10
@@ -47,8 +49,10 @@ _SETTINGS: Final = {
 }
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(HiveError):
     """PostgreSQL did not start, or its data directory is in use; the message says what to do."""
+
+    code = "embedded_postgres"
 
 
 class EmbeddedPostgres:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from coordinator.queue.lifecycle import State
 from coordinator.store.batch import Batch, plain
 from coordinator.store.changes import End
-from coordinator.store.engine import Connection
+from coordinator.store.engine import Connection, statement
 from shared.ids import day_of
 
 _SAME = """day, id, account_id, key_id, kind_id, model, source, priority, attempt, request, max_tokens, hold,
@@ -79,7 +79,7 @@ async def end(conn: Connection, ends: Sequence[End], now: datetime) -> set[UUID]
          e.finish_reason, e.error_code, None if e.error_message is None else plain(e.error_message), e.cost, e.purge_at)
         for e in ends
     ]  # fmt: skip
-    return set(await conn.scalars(text(END), _end.bind(rows) | {"now": now}))
+    return set(await conn.scalars(statement(END), _end.bind(rows) | {"now": now}))
 
 
 async def tally(conn: Connection, ends: Iterable[End], now: datetime) -> None:
@@ -107,7 +107,7 @@ async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]
 
 async def purge(conn: Connection, now: datetime, most: int) -> int:
     """Forgets prompt and result of up to `most` jobs whose time is over; returns how many."""
-    return (await conn.execute(text(PURGE), {"now": now, "most": most})).rowcount
+    return (await conn.execute(statement(PURGE), {"now": now, "most": most})).rowcount
 
 
 def _array(ids: list[int] | None) -> str | None:

@@ -1,9 +1,10 @@
 """The way to PostgreSQL: one engine per process, and one exception for a database that is away."""
 
+from functools import cache
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import TextClause, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -61,6 +62,12 @@ def connect(url: str) -> Engine:
     )
     event.listen(engine.sync_engine, "handle_error", _name_losses)
     return engine
+
+
+@cache
+def statement(sql: str) -> TextClause:
+    """The statement of a constant text: read once, for SQLAlchemy takes as long to read it as to run it."""
+    return text(sql)
 
 
 async def _reach(dsn: str) -> Any:

@@ -12,7 +12,7 @@ from coordinator.queue.limits import LEASE, NO_PROGRESS, READER
 from coordinator.queue.order import tag
 from coordinator.store.batch import Batch, plain
 from coordinator.store.changes import Live, Requeue
-from coordinator.store.engine import Connection
+from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import Ask, Assignment, Claimed, NewJob
 from shared.ids import day_of
 
@@ -150,7 +150,7 @@ async def insert(conn: Connection, jobs: Sequence[NewJob]) -> None:
 
 async def claim(conn: Connection, asks: Sequence[Ask], now: datetime) -> list[Claimed]:
     """Locks the first ready rows of each asked kind that nobody else has locked, as many as asked for."""
-    rows = await conn.execute(text(CLAIM), claim_values(asks, now))
+    rows = await conn.execute(statement(CLAIM), claim_values(asks, now))
     return [Claimed(**row._mapping) for row in rows]
 
 
@@ -166,24 +166,24 @@ async def assign(
     """Gives claimed jobs to their workers under the next attempt number; returns those that were still to be given."""
     rows = ((day_of(m.id), m.id, m.attempt_before, m.worker_pk, m.cell, m.price) for m in moves)
     values = {"coordinator": coordinator, "now": now, "lease_until": lease_until, "stuck_at": now + NO_PROGRESS}
-    return set(await conn.scalars(text(ASSIGN), _move.bind(rows) | values))
+    return set(await conn.scalars(statement(ASSIGN), _move.bind(rows) | values))
 
 
 async def start(conn: Connection, held: Iterable[tuple[UUID, int, str]], now: datetime) -> set[UUID]:
     """Notes the first token of these (id, attempt, worker); returns those that were waiting for it."""
     rows = ((day_of(id_), id_, attempt, worker) for id_, attempt, worker in held)
-    return set(await conn.scalars(text(START), _held.bind(rows) | {"now": now, "stuck_at": now + NO_PROGRESS}))
+    return set(await conn.scalars(statement(START), _held.bind(rows) | {"now": now, "stuck_at": now + NO_PROGRESS}))
 
 
 async def lock(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, Live]:
     """Locks unfinished jobs, in the order of their ids so that two lockers never wait for each other."""
-    rows = await conn.execute(text(LOCK), _ids.bind((day_of(id_), id_) for id_ in set(ids)))
+    rows = await conn.execute(statement(LOCK), _ids.bind((day_of(id_), id_) for id_ in set(ids)))
     return {row.id: Live(**row._mapping) for row in rows}
 
 
 async def due(conn: Connection, now: datetime, most: int) -> list[Live]:
     """Locks up to `most` jobs that the sweep has to look at and nobody else has locked."""
-    return [Live(**row._mapping) for row in await conn.execute(text(DUE), {"now": now, "most": most})]
+    return [Live(**row._mapping) for row in await conn.execute(statement(DUE), {"now": now, "most": most})]
 
 
 async def requeue(conn: Connection, backs: Sequence[Requeue], now: datetime) -> set[UUID]:
@@ -195,14 +195,14 @@ async def requeue(conn: Connection, backs: Sequence[Requeue], now: datetime) -> 
          plain(b.reason), b.ready_at)
         for b in backs
     )  # fmt: skip
-    return set(await conn.scalars(text(REQUEUE), _back.bind(rows) | {"now": now}))
+    return set(await conn.scalars(statement(REQUEUE), _back.bind(rows) | {"now": now}))
 
 
 async def renew(conn: Connection, held: Iterable[tuple[UUID, int]], lease_until: datetime) -> set[UUID]:
     """Prolongs the leases of these (id, attempt); returns those that are still held."""
     rows = ((day_of(id_), id_, attempt) for id_, attempt in held)
     values = {"lease_until": lease_until, "stuck_at": lease_until - LEASE + NO_PROGRESS}
-    return set(await conn.scalars(text(RENEW), _lease.bind(rows) | values))
+    return set(await conn.scalars(statement(RENEW), _lease.bind(rows) | values))
 
 
 async def read_on(conn: Connection, ids: Iterable[UUID], reader_until: datetime) -> set[UUID]:

@@ -1,6 +1,6 @@
 """Brings a database to the newest version of the tables and makes its first partitions."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection as SyncConnection
 
 import migrations
-from coordinator.store.engine import Connection, connect
+from coordinator.store.engine import connect
+from coordinator.store.partitions import make_partitions
 
-DAYS_BEHIND: Final = 1
-DAYS_AHEAD: Final = 7
 _LOCK: Final = 1212765782
 """Any number will do, but every coordinator takes the same: they migrate one after the other."""
 
@@ -29,13 +28,6 @@ async def migrate(url: str) -> None:
             await make_partitions(conn, datetime.now(UTC).date())
     finally:
         await engine.dispose()
-
-
-async def make_partitions(conn: Connection, today: date) -> int:
-    """Makes the daily partitions around `today` (UTC) that are missing; returns how many."""
-    span = {"first": today - timedelta(days=DAYS_BEHIND), "last": today + timedelta(days=DAYS_AHEAD)}
-    made = await conn.scalar(text("SELECT hive_make_partitions(:first, :last)"), span)
-    return int(made or 0)
 
 
 def _upgrade(conn: SyncConnection) -> None:

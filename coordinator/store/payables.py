@@ -38,7 +38,7 @@ async def mature(conn: Connection, held_jobs: int, before: datetime) -> int:
     return int(found.rowcount)
 
 
-# One look into the index for each worker with anything accrued, however much that is.
+# For each worker with anything accrued one look into the index at its newest, however much else there is.
 MATURE = text("""
 WITH RECURSIVE waiting AS (
     (SELECT worker_pk FROM payables WHERE state = 'accrued' ORDER BY worker_pk LIMIT 1)
@@ -46,15 +46,18 @@ WITH RECURSIVE waiting AS (
     SELECT (SELECT p.worker_pk FROM payables p WHERE p.state = 'accrued' AND p.worker_pk > w.worker_pk
              ORDER BY p.worker_pk LIMIT 1)
       FROM waiting w WHERE w.worker_pk IS NOT NULL
-), ripe AS MATERIALIZED (
-    SELECT p.day, p.job_id, p.attempt
+), newest AS MATERIALIZED (
+    SELECT w.worker_pk, n.created_at, n.job_id
       FROM waiting w
      CROSS JOIN LATERAL (
-           SELECT e.created_at, e.job_id FROM payables e WHERE e.state = 'accrued' AND e.worker_pk = w.worker_pk
-            ORDER BY e.created_at DESC, e.job_id DESC OFFSET :held LIMIT 1) newest
-      JOIN payables p ON p.worker_pk = w.worker_pk AND p.state = 'accrued'
-           AND p.created_at <= least(newest.created_at, CAST(:before AS timestamptz))
-           AND (p.created_at, p.job_id) <= (newest.created_at, newest.job_id)
+           SELECT p.created_at, p.job_id FROM payables p WHERE p.state = 'accrued' AND p.worker_pk = w.worker_pk
+            ORDER BY p.created_at DESC, p.job_id DESC OFFSET :held LIMIT 1) n
+), ripe AS MATERIALIZED (
+    SELECT p.day, p.job_id, p.attempt
+      FROM newest n
+      JOIN payables p ON p.worker_pk = n.worker_pk AND p.state = 'accrued'
+           AND p.created_at <= least(n.created_at, CAST(:before AS timestamptz))
+           AND (p.created_at, p.job_id) <= (n.created_at, n.job_id)
      LIMIT :most
        FOR UPDATE OF p SKIP LOCKED)
 UPDATE payables p SET state = 'ready' FROM ripe r
@@ -65,22 +68,29 @@ UPDATE payables p SET state = 'ready' FROM ripe r
 async def due(conn: Connection, threshold: int, older: datetime, workers: int, limit: int) -> list[DueRow]:
     """Up to `limit` ready payables of up to `workers` workers whose sum reached `threshold` stroops or whose oldest was
     made at or before `older`, locked; what another transaction has locked is left out."""
-    found = await conn.execute(_DUE, {"threshold": threshold, "older": older, "workers": workers, "limit": limit})
+    found = await conn.execute(DUE, {"threshold": threshold, "older": older, "workers": workers, "limit": limit})
     return [
         DueRow(payable=Payable(**{name: row[name] for name in Payable.__struct_fields__}), route=row["route"])
         for row in found.mappings()
     ]
 
 
-_DUE = text("""
+DUE = text("""
 WITH ripe AS MATERIALIZED (
     SELECT worker_pk, route FROM payables WHERE state = 'ready'
      GROUP BY worker_pk, route HAVING sum(worker) >= :threshold OR min(created_at) <= :older
-     ORDER BY min(created_at) LIMIT :workers)
+     ORDER BY min(created_at) LIMIT :workers), picked AS MATERIALIZED (
+    SELECT p.day, p.job_id, p.attempt
+      FROM ripe
+     CROSS JOIN LATERAL (
+           SELECT q.day, q.job_id, q.attempt, q.created_at FROM payables q
+            WHERE q.state = 'ready' AND q.worker_pk = ripe.worker_pk AND q.route = ripe.route
+            ORDER BY q.created_at, q.job_id LIMIT :limit) p
+     ORDER BY p.created_at, p.job_id LIMIT :limit)
 SELECT p.job_id AS id, p.attempt, p.worker_pk, p.worker, p.platform, p.resilience, p.quorum, p.route
-  FROM ripe JOIN payables p ON p.worker_pk = ripe.worker_pk AND p.route = ripe.route
+  FROM picked k JOIN payables p ON p.day = k.day AND p.job_id = k.job_id AND p.attempt = k.attempt
  WHERE p.state = 'ready'
- ORDER BY p.created_at, p.job_id LIMIT :limit
+ ORDER BY p.created_at, p.job_id
    FOR UPDATE OF p SKIP LOCKED
 """)
 

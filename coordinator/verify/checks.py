@@ -13,6 +13,11 @@ from shared.text import Deltas, prompt_hash, result_hash
 MAX_TOKENS_PER_S: Final = 20_000
 """More than this of one stream is no model's speed: it says that nothing was computed."""
 
+MAX_BUILD: Final = 200
+VERIFIABILITIES: Final = ("seeded", "weak")
+LAST_MS: Final = 253_402_300_799_000
+"""The end of the year 9999 in ms: no calendar here goes further."""
+
 FINISHES: Final = ("stop", "length")
 _NUL: Final = "\0"
 
@@ -56,6 +61,7 @@ def check(done: Done, receipt: Receipt, offer: OfferBody, vocabulary: Vocabulary
     faults = [f"{field} does not fit the offer" for field in _unlike(done, receipt, offer, expected)]
     if not worker_signed(receipt, done.signature):
         faults.append("the signature does not fit the receipt")
+    faults += _of_words(receipt)
     faults += _of_tokens(done, receipt, offer, vocabulary, expected)
     faults += _of_times(done, receipt)
     return faults
@@ -116,8 +122,18 @@ def _told(ids: Sequence[int], vocabulary: Vocabulary, stop: Sequence[str]) -> tu
     return deltas.text, early, deltas.stopped
 
 
+def _of_words(receipt: Receipt) -> Iterator[str]:
+    """The worker's own words: everybody can read a receipt, so there is no room in it for anything else."""
+    if len(receipt.engine_build) > MAX_BUILD or not receipt.engine_build.isprintable():
+        yield f"engine_build takes up to {MAX_BUILD} printable characters"
+    if receipt.verifiability not in VERIFIABILITIES:
+        yield "verifiability is none that there is"
+
+
 def _of_times(done: Done, receipt: Receipt) -> Iterator[str]:
     if receipt.started_at > receipt.finished_at:
         yield "it finished before it started"
+    if receipt.started_at < 0 or receipt.finished_at > LAST_MS:
+        yield "it happened at no time that there is"
     if len(done.ids) * 1000 > MAX_TOKENS_PER_S * max(done.decode_ms, 1) and len(done.ids) > 1:
         yield "no model is that fast"

@@ -74,6 +74,8 @@ async def run(plan: Plan, on_listening: Callable[[Running], None]) -> None:
     try:
         node = Node(store, network, time.time, closes_itself=plan.close_every is not None)
         with socket.create_server(("127.0.0.1", plan.port)) as listener:
+            # What is accepted inherits it; asyncio itself sets it only where the socket names its protocol.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await _serve(plan, node, listener, on_listening)
     finally:
         store.close()

@@ -79,10 +79,12 @@ def unpack(data: bytes) -> CountryIndex:
     header = json.loads(line)
     if header["format"] != FORMAT:
         raise ValueError(f"the country index is {header['format']}, not {FORMAT}")
-    payload, runs = lzma.decompress(packed), header["runs"]
-    steps = _from_planes("I", payload[: 4 * runs], runs)
+    payload, runs = memoryview(lzma.decompress(packed)), header["runs"]
+    starts = _from_planes("I", payload[: 4 * runs], runs)
+    for place, key in enumerate(accumulate(starts)):  # in place: a second array would stay in the process's memory
+        starts[place] = key
     return CountryIndex(
-        starts=array("I", accumulate(steps)),
+        starts=starts,
         numbers=_from_planes("H", payload[4 * runs :], runs),
         sets=tuple(frozenset(codes.split()) for codes in header["sets"]),
         source=f"{header['source']}, {header['package']}",
@@ -90,13 +92,12 @@ def unpack(data: bytes) -> CountryIndex:
     )
 
 
-def _from_planes(kind: str, planes: bytes, count: int) -> "array[int]":
+def _from_planes(kind: str, planes: memoryview, count: int) -> "array[int]":
     numbers = array(kind, bytes(len(planes)))
     width = numbers.itemsize
-    raw = bytearray(len(planes))
-    for plane in range(width):
-        raw[plane::width] = planes[plane * count : (plane + 1) * count]
-    numbers = array(kind, bytes(raw))
+    with memoryview(numbers).cast("B") as raw:
+        for plane in range(width):
+            raw[plane::width] = planes[plane * count : (plane + 1) * count]
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers

@@ -15,7 +15,7 @@ from coordinator.queue.sweep import Swept, Verdict, one_round, verdict
 from coordinator.store import views
 from coordinator.store.changes import Live
 from coordinator.store.engine import Engine
-from coordinator.store.migrate import DAYS_AHEAD, DAYS_BEHIND
+from coordinator.store.partitions import DAYS_AHEAD, DAYS_BEHIND
 from tests.postgres.made import HOLD, NOW, OTHER, WORKER, check_books, open_shop, result
 
 PAST, FUTURE = NOW, NOW + timedelta(microseconds=1)

@@ -152,6 +152,7 @@ async def serving(floor: Floor) -> AsyncIterator[None]:
         await worker_socket(socket, floor.dispatch)
 
     listener = sockets.create_server(("127.0.0.1", 0))
+    listener.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
     floor.url = f"ws://127.0.0.1:{listener.getsockname()[1]}/hive/worker"
     config = uvicorn.Config(
         Litestar([handler], openapi_config=None, logging_config=None), log_level="warning", lifespan="off",

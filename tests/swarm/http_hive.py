@@ -205,7 +205,7 @@ async def until(holds: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def listening(app: Any) -> AsyncIterator[str]:
     """The app behind a real server on loopback."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_level="warning", lifespan="off", proxy_headers=False)
         server = uvicorn.Server(config)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -22,7 +22,7 @@ ANSWER = "The capital of Italy is Rome, and that of Germany is Berlin."
 BEAT = Heartbeat(free=1)
 
 Hello = Callable[[bytes], bytes]
-Frames = Callable[[ScriptedWorker], list[bytes | str]]
+Frames = Callable[[ScriptedWorker], Sequence[bytes | str]]
 
 
 @asynccontextmanager
@@ -101,15 +101,15 @@ def flipped(frame: bytes, at: int) -> bytes:
     return frame[:at] + bytes([frame[at] ^ 1]) + frame[at + 1 :]
 
 
-def replayed(worker: ScriptedWorker) -> list[bytes | str]:
+def replayed(worker: ScriptedWorker) -> Sequence[bytes | str]:
     return [*worker.seal(BEAT) * 2]
 
 
-def reordered(worker: ScriptedWorker) -> list[bytes | str]:
+def reordered(worker: ScriptedWorker) -> Sequence[bytes | str]:
     return [*worker.seal(BEAT), *worker.seal(Leave())][::-1]
 
 
-def skipped(worker: ScriptedWorker) -> list[bytes | str]:
+def skipped(worker: ScriptedWorker) -> Sequence[bytes | str]:
     worker.seal(BEAT)
     return [*worker.seal(BEAT)]
 

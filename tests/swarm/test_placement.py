@@ -25,7 +25,9 @@ def offered(worker: ScriptedWorker) -> int:
 
 async def test_200_jobs_for_the_eu_never_reach_new_york(swarm: Swarm) -> None:
     async with swarm.client() as http:
-        answers = await asyncio.gather(*(http.post("/hive/jobs", json={**JOB, "jurisdiction": "EU"}) for _ in range(200)))
+        answers = await asyncio.gather(
+            *(http.post("/hive/jobs", json={**JOB, "jurisdiction": "EU"}) for _ in range(200))
+        )
         assert Counter(answer.status_code for answer in answers) == {201: 200}
         jobs = [await swarm.ended(http, answer.json()["job_id"]) for answer in answers]
     assert Counter(job["status"] for job in jobs) == {"completed": 200}
@@ -99,7 +101,9 @@ async def test_both_vocabularies_of_tiers_name_one_ladder(swarm: Swarm, tiers: d
         for rank, names in enumerate(zip(ladder, agents, strict=True)):
             high_enough = {tiers[tier].pk for tier in ladder[rank:]}
             for name in names:
-                asked = [http.post("/v1/chat/completions", json=CHAT, headers={"x-hive-min-tier": name}) for _ in range(8)]
+                asked = [
+                    http.post("/v1/chat/completions", json=CHAT, headers={"x-hive-min-tier": name}) for _ in range(8)
+                ]
                 answers = await asyncio.gather(*asked)
                 assert {answer.status_code for answer in answers} == {200}
                 assert {answer.headers["x-hive-worker"] for answer in answers} <= high_enough

@@ -44,7 +44,8 @@ class Swarm:
     def worker(self, **different: Any) -> ScriptedWorker:
         """A scripted worker with the bundled model, not yet connected."""
         tokeniser = self.hive.vocabularies["hive-nano"]
-        return ScriptedWorker(**{"model": MODEL, "tokeniser": tokeniser, "says": "The capital is Rome."} | different)
+        usual: Json = {"model": MODEL, "tokeniser": tokeniser, "says": "The capital is Rome."}
+        return ScriptedWorker(**usual | different)
 
     @asynccontextmanager
     async def three_cities(self) -> AsyncIterator[None]:

@@ -1,0 +1,53 @@
+"""A process of scripted workers that answer everything at once: `python -m tests.bench.workers`, told on stdin.
+
+Until stdin closes; then it prints when (monotonic ns) each job's offer came.
+"""
+
+import asyncio
+import contextlib
+import sys
+import time
+from typing import Any
+
+import msgspec
+import uvloop
+
+from shared.catalogue import catalogue
+from shared.protocol.messages import Heartbeat, ModelOffer, Offer
+from shared.tokens import Vocabulary
+from tests.swarm.scripted import ScriptedWorker, speak
+
+SAYS = "H3 divides the whole surface of the earth into hexagons, and each of them into seven smaller ones."
+HEARTBEAT_S = 5.0
+
+
+async def main() -> None:
+    """Connects the workers and serves."""
+    told: dict[str, Any] = msgspec.json.decode(sys.stdin.readline())
+    entry = catalogue()["hive-nano"]
+    model = ModelOffer(entry.id, entry.digest, entry.context, entry.size_bytes, loaded=True)
+    vocabulary = Vocabulary(entry.path)
+    offers: dict[str, int] = {}
+
+    async def stamped(worker: ScriptedWorker, offer: Offer) -> None:
+        offers[offer.body.job_id] = time.monotonic_ns()
+        await speak(worker, offer)
+
+    async with contextlib.AsyncExitStack() as stack:
+        workers = []
+        for _ in range(told["workers"]):
+            worker = ScriptedWorker(
+                model=model, tokeniser=vocabulary, slots=told["slots"], says=SAYS, chunk=16, script=stamped
+            )
+            workers.append(await stack.enter_async_context(worker.connected(told["url"])))
+        print(msgspec.json.encode("ready").decode(), flush=True)
+        over = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+        while not over.done():
+            for worker in workers:
+                await worker.send(Heartbeat(worker.capabilities.slots))
+            await asyncio.wait([over], timeout=HEARTBEAT_S)
+        print(msgspec.json.encode(offers).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
