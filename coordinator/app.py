@@ -16,7 +16,7 @@ from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
 from coordinator.api.wire import Http
-from coordinator.dispatch import loops
+from coordinator.dispatch import loops, watch
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
@@ -44,6 +44,10 @@ RECONNECT_MS: Final = 500
 WS_MAX_BYTES: Final = 1 << 20
 WS_QUEUE: Final = 8
 GRACE_S: Final = 3
+KEEP_ALIVE_S: Final = 75
+"""Longer than clients (5 s) and proxies (60 s) keep an idle connection: whoever sends must be the one who closes it, or a
+request is lost on a connection that is just closing."""
+
 Result = TypeVar("Result")
 
 
@@ -103,7 +107,10 @@ def _ledger_keys(settings: Settings) -> LedgerKeys | None:
         return None
     if settings.ledger_keys is None:
         raise RequestError("HIVE_HORIZON_URL is set but HIVE_LEDGER_KEYS is not; name the file with the payout keys.")
-    return LedgerKeys.read(settings.ledger_keys)
+    try:
+        return LedgerKeys.read(settings.ledger_keys)
+    except (ValueError, OSError) as e:
+        raise RequestError(f"The payout keys cannot be used: {e}.") from e
 
 
 async def serve_until_stopped(settings: Settings) -> None:
@@ -139,6 +146,7 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
     public = _Listener(_config(public_app(hive, [_worker_route(hive.dispatch)])))
     admin = _Listener(_config(admin_app(hive)))
     payer = _payer(hive)
+    await _unless_away("register", lambda: watch.renew(hive.dispatch))
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(work) for work in _loops(hive, payer)]
@@ -167,11 +175,21 @@ def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
 
 
 async def _sweeping(hive: Hive) -> None:
-    """Sweeps for ever: at once again after a full round, else after a second."""
+    """Sweeps for ever: at once again after a full round, else after a second. After a start or an outage what is held
+    here is renewed first, or the sweep would take jobs whose workers and readers are there."""
+    renewed = False
     while True:
-        swept = await _unless_away("sweep", lambda: sweep.one_round(hive.engine, _now()))
+        if not renewed:
+            renewed = bool(await _unless_away("renewal", lambda: _renewed(hive)))
+        swept = await _unless_away("sweep", lambda: sweep.one_round(hive.engine, _now())) if renewed else None
+        renewed = swept is not None
         if swept is None or not swept.more:
             await asyncio.sleep(SWEEP_S)
+
+
+async def _renewed(hive: Hive) -> bool:
+    await watch.renew(hive.dispatch)
+    return True
 
 
 async def _paying(payer: Payer) -> None:
@@ -232,6 +250,7 @@ def _config(app: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
 

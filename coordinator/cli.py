@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import httpx
 import msgspec
 import typer
 from rich.console import Console
@@ -124,6 +123,8 @@ def revoke(key: Annotated[str, typer.Argument(help="The key's id or prefix.")]) 
 def _admin(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Asks the admin listener; raises a HiveError in its words, or one that says how to reach it."""
     url, key = _where()
+    import httpx  # noqa: PLC0415 - 5 MB that a server does without
+
     try:
         answer = httpx.request(method, url + path, json=body, headers={"authorization": f"Bearer {key}"}, timeout=10)
     except httpx.TransportError as e:

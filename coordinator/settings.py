@@ -13,6 +13,7 @@ from shared.errors import RequestError
 from shared.files import read_private, write_private
 
 PREFIX: Final = "HIVE_"
+SECRET_BYTES: Final = 32
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +49,9 @@ class Secrets(msgspec.Struct, frozen=True):
     pepper: bytes
     admin_key: str
 
+    def __repr__(self) -> str:
+        return "Secrets(…)"
+
 
 def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Path) -> Settings:
     """Flags over environment over file; raises RequestError with the name of what is wrong."""
@@ -66,18 +70,28 @@ def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Pa
 
 
 def load_secrets(state_dir: Path, admin_key: str | None = None) -> Secrets:
-    """The coordinator's secrets, made at first use in `state_dir` (files of mode 600)."""
+    """The coordinator's secrets, made at first use in `state_dir` (files of mode 600); raises RequestError if one of the
+    files is damaged or others may read it."""
     return Secrets(
-        server_key=SigningKey(bytes.fromhex(_kept(state_dir / "server.key"))),
-        pepper=bytes.fromhex(_kept(state_dir / "pepper.key")),
-        admin_key=admin_key or "hive-admin-" + _kept(state_dir / "admin.key")[:48],
+        server_key=SigningKey(_kept(state_dir / "server.key")),
+        pepper=_kept(state_dir / "pepper.key"),
+        admin_key=admin_key or "hive-admin-" + _kept(state_dir / "admin.key").hex()[:48],
     )
 
 
-def _kept(file: Path) -> str:
+def _kept(file: Path) -> bytes:
+    """The 32 bytes that a file holds in hex."""
     if not file.exists():
-        write_private(file, secrets.token_hex(32).encode())
-    return read_private(file).decode().strip()
+        write_private(file, secrets.token_hex(SECRET_BYTES).encode())
+    try:
+        kept = bytes.fromhex(read_private(file).decode())
+    except PermissionError as e:
+        raise RequestError(f"{e}.") from e
+    except ValueError:
+        kept = b""
+    if len(kept) != SECRET_BYTES:
+        raise RequestError(f"{file} is damaged; put back a copy of it, or move it away to have a new one made.")
+    return kept
 
 
 def _section(file: Path) -> dict[str, Any]:

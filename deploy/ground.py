@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from coordinator.api.keys import key_hash, new_secret, shown_prefix
+from coordinator.api.keys import PREFIX, key_hash, new_secret, shown_prefix
 from coordinator.store import accounts, workers
 from coordinator.store.engine import Connection, connect
 from coordinator.store.migrate import migrate
 from deploy.layout import Layout, WorkerPlace
+from shared.errors import RequestError
 from shared.files import read_private, write_private
 from shared.geo.cells import at, format_cell, parse_cell
 from shared.geo.index import countries
@@ -29,7 +30,11 @@ async def prepare_database(url: str, layout: Layout, pepper: bytes, places: Sequ
     await migrate(url)
     if not layout.api_key.exists():
         write_private(layout.api_key, new_secret(secrets.token_bytes(32)).encode())
-    secret = read_private(layout.api_key).decode().strip()
+    secret = read_private(layout.api_key).decode(errors="replace").strip()
+    if not secret.startswith(PREFIX):
+        raise RequestError(
+            f"{layout.api_key} is damaged; put back a copy of it, or move it away to have a new key made."
+        )
     engine = connect(url)
     now = datetime.now(UTC)
     try:

@@ -11,6 +11,7 @@ from stellar_sdk.client.requests_client import RequestsClient
 from stellar_sdk.exceptions import NotFoundError
 
 from coordinator.settle.stellar import LedgerKeys
+from shared.errors import RequestError
 from shared.files import write_private
 
 CHANNELS: Final = 2
@@ -35,9 +36,12 @@ class Seeds(msgspec.Struct, frozen=True):
 
 
 def load_seeds(file: Path) -> Seeds:
-    """The seeds of this data directory, made at first use; mode 600."""
+    """The seeds of this data directory, made at first use; mode 600. Raises RequestError if the file is damaged."""
     if file.exists():
-        return msgspec.json.decode(file.read_bytes(), type=Seeds)
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=Seeds)
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise RequestError(f"{file} is damaged; put back a copy of it, or choose another --data-dir.") from e
     seeds = Seeds(Keypair.random().secret, {role: Keypair.random().secret for role in ROLES})
     write_private(file, msgspec.json.encode(seeds))
     return seeds

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from typing import Any
 
 import structlog
 
@@ -21,3 +23,11 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def bug(failure: BaseException) -> dict[str, Any]:
+    """What a log may hold of an exception: its kind and the last five places; never its text, which may quote a prompt."""
+    cause = failure.__cause__ or failure
+    frames = traceback.extract_tb(cause.__traceback__)[-5:]
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(cause).__name__, "at": places}

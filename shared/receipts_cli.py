@@ -1,8 +1,9 @@
 """`hive verify`: checks a receipt offline, with public keys alone."""
 
 import json
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -12,6 +13,7 @@ from shared.crypto import fingerprint
 from shared.errors import RequestError
 from shared.receipt import SignedReceipt, problems
 
+_KEY: Final = re.compile("[0-9a-f]{64}")
 verify = typer.Typer(help="Check a receipt offline.", pretty_exceptions_enable=False)
 
 
@@ -31,6 +33,8 @@ def check(
     except msgspec.DecodeError as e:
         raise RequestError(f"{receipt} is not a receipt: {e}.") from e
     coordinator = signed.signatures.coordinator_pk
+    if not _KEY.fullmatch(coordinator):
+        raise RequestError(f"{receipt} is not a receipt: its coordinator_pk is not a key.")
     found = problems(signed)
     if coordinator_key and coordinator_key.lower() not in (coordinator, fingerprint(coordinator).lower()):
         found.append(f"it is countersigned by {fingerprint(coordinator)}, which is not the key that you gave")

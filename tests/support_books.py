@@ -1,11 +1,11 @@
 """What must hold in the database after anything at all: each query looks for what must never be there."""
 
-from typing import Final
+from typing import Any, Final
 
 import h3.api.basic_int as h3
 from sqlalchemy import text
 
-from coordinator.store.engine import Engine, connect
+from coordinator.store.engine import Connection, connect
 
 NEVER: Final = {
     "the journal does not sum to zero": """
@@ -43,14 +43,10 @@ NEVER: Final = {
             (sum(p.worker + p.platform + p.resilience + p.quorum) <> e.cost OR max(p.worker_pk) <> e.worker_pk))""",
     "a completed job has not exactly one receipt, one completed attempt, one event of completion": """
         SELECT e.id, e.state FROM jobs_ended e
-        WHERE (e.state = 'completed')::int <> ALL (ARRAY[
+        WHERE NOT ((e.state = 'completed')::int = ALL (ARRAY[
             (SELECT count(*) FROM receipts r WHERE r.day = e.day AND r.job_id = e.id),
             (SELECT count(*) FROM attempts a WHERE a.day = e.day AND a.job_id = e.id AND a.outcome = 'complete'),
-            (SELECT count(*) FROM job_events v WHERE v.day = e.day AND v.job_id = e.id AND v.event = 'complete')])
-        UNION ALL
-        SELECT e.id, e.state FROM jobs_ended e
-        WHERE (SELECT count(*) FROM receipts r WHERE r.day = e.day AND r.job_id = e.id)
-            <> (SELECT count(*) FROM job_events v WHERE v.day = e.day AND v.job_id = e.id AND v.event = 'complete')""",
+            (SELECT count(*) FROM job_events v WHERE v.day = e.day AND v.job_id = e.id AND v.event = 'complete')]))""",
     "a job's attempts are not 1, 2, 3, …, each ended when the job has": """
         SELECT e.id, e.attempt, count(a.attempt) FROM jobs_ended e
         LEFT JOIN attempts a ON a.day = e.day AND a.job_id = e.id AND a.ended_at IS NOT NULL
@@ -70,6 +66,7 @@ _PLACED: Final = """
         ON j.day = a.day AND j.id = a.job_id
     JOIN kinds k ON k.id = j.kind_id"""
 
+_HISTORY: Final = "SELECT at, attempt, event, worker_pk, detail FROM job_events WHERE job_id = :id ORDER BY at"
 COARSEST: Final = 5
 
 
@@ -77,9 +74,21 @@ async def faults(database_url: str) -> list[str]:
     """All that is wrong in the books and in the placement of every attempt; empty if nothing is."""
     engine = connect(database_url)
     try:
-        return [*await _found(engine), *await _misplaced(engine)]
+        async with engine.connect() as conn:
+            return await faults_in(conn)
     finally:
         await engine.dispose()
+
+
+async def faults_in(conn: Connection) -> list[str]:
+    """The same, as this transaction sees it."""
+    found = []
+    for wrong, query in NEVER.items():
+        if rows := (await conn.execute(text(query))).all():
+            found.append(f"{wrong}: {[tuple(map(str, row)) for row in rows[:3]]} ({len(rows)} in all)")
+    placed = (await conn.execute(text(_PLACED))).all()
+    strays = [row for row in placed if not _fits(row)]
+    return found + [f"job {row.job_id} went to a worker in {h3.int_to_str(row.worker_cell)}" for row in strays]
 
 
 async def value(database_url: str, query: str, **values: object) -> int:
@@ -92,25 +101,21 @@ async def value(database_url: str, query: str, **values: object) -> int:
         await engine.dispose()
 
 
-async def _found(engine: Engine) -> list[str]:
-    found = []
-    async with engine.connect() as conn:
-        for wrong, query in NEVER.items():
-            if rows := (await conn.execute(text(query))).all():
-                found.append(f"{wrong}: {[tuple(map(str, row)) for row in rows[:3]]} ({len(rows)} in all)")
-    return found
+async def history(database_url: str, job_id: str) -> str:
+    """What happened to a job, a line for each event, for the message of a failure."""
+    engine = connect(database_url)
+    try:
+        async with engine.connect() as conn:
+            rows = (await conn.execute(text(_HISTORY), {"id": job_id})).all()
+    finally:
+        await engine.dispose()
+    return "\n".join(" ".join(map(str, row)) for row in rows)
 
 
-async def _misplaced(engine: Engine) -> list[str]:
-    """Attempts outside the place that was asked for, judged by H3 and set arithmetic alone."""
-    async with engine.connect() as conn:
-        rows = (await conn.execute(text(_PLACED))).all()
-    return [f"job {row.job_id} went to a worker in {h3.int_to_str(row.worker_cell)}" for row in rows if not _fits(row)]
-
-
-def _fits(row: object) -> bool:
-    cell, worker = row.cell, row.worker_cell  # type: ignore[attr-defined]
-    countries, here = row.countries, set(row.worker_countries)  # type: ignore[attr-defined]
+def _fits(row: Any) -> bool:
+    """Whether an attempt was where it was asked for, judged by H3 and set arithmetic alone."""
+    cell, worker = row.cell, row.worker_cell
+    countries, here = row.countries, set(row.worker_countries)
     allowed = countries is None or (bool(here) and here <= set(countries))
     if cell is None:
         return allowed
@@ -119,4 +124,4 @@ def _fits(row: object) -> bool:
         return True
     widest = min(resolution, COARSEST)
     near = h3.cell_to_parent(worker, widest) == h3.cell_to_parent(cell, widest)
-    return allowed and near and not row.strict  # type: ignore[attr-defined]
+    return allowed and near and not row.strict

@@ -183,7 +183,10 @@ class Daemon:
         while True:
             self._changed.clear()
             report = self._report()
-            await asyncio.to_thread(write_report, self._home, report)
+            try:
+                await asyncio.to_thread(write_report, self._home, report)
+            except OSError as error:
+                _LOG.warning("report_not_written", reason=error.strerror)
             if self._ready_file is not None and self._is_ready():
                 await asyncio.to_thread(write_private, self._ready_file, msgspec.json.encode(report))
                 self._ready_file = None

@@ -20,7 +20,7 @@ from shared.protocol.messages import (
     Verdict,
 )
 from worker.attempt import Attempt
-from worker.outbox import Key, Outbox
+from worker.outbox import Key, Outbox, OutboxFullError
 from worker.served import Served
 from worker.slots import Slots, Terms, refusal
 
@@ -130,16 +130,26 @@ class Jobs:
         job_id, number = attempt.key
         match result:
             case Done():
-                await asyncio.to_thread(self._outbox.put, result)
-                self.done += 1
-                self.tokens += len(result.ids)
-                self._send(attempt.key, asyncio.get_running_loop().time())
-                _LOG.info("done", job=job_id, attempt=number, tokens=len(result.ids), decode_ms=result.decode_ms)
+                await self._finished(attempt.key, result)
             case Failed():
                 self._tell_failure(result)
                 _LOG.warning("failed", job=job_id, attempt=number, code=result.code)
             case _:
                 assert_never(result)
+
+    async def _finished(self, key: Key, result: Done) -> None:
+        """Keeps and sends a result; one that cannot be kept is given up, for it could be lost, or said twice."""
+        job_id, number = key
+        try:
+            await asyncio.to_thread(self._outbox.put, result)
+        except (OSError, OutboxFullError) as error:
+            _LOG.error("result_not_kept", job=job_id, attempt=number, reason=str(error))
+            self._tell_failure(Failed(job_id, number, "outbox", "the result could not be kept on disk", True))
+            return
+        self.done += 1
+        self.tokens += len(result.ids)
+        self._send(key, asyncio.get_running_loop().time())
+        _LOG.info("done", job=job_id, attempt=number, tokens=len(result.ids), decode_ms=result.decode_ms)
 
     def _resume(self, key: Key, verdict: Verdict) -> None:
         match verdict.verdict:

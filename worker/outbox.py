@@ -39,8 +39,8 @@ class Outbox:
         return list(self._held)
 
     def held(self) -> list[Held]:
-        """The same, as a hello lists them."""
-        return [Held(job_id, attempt, "done", tokens) for (job_id, attempt), tokens in self._held.items()]
+        """The same, as a hello lists them; a result may be put in by another thread meanwhile."""
+        return [Held(job_id, attempt, "done", tokens) for (job_id, attempt), tokens in list(self._held.items())]
 
     def put(self, done: Done) -> None:
         """Keeps a result, fsynced, mode 600; raises OutboxFullError. The same attempt again replaces nothing: two

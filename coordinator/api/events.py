@@ -1,7 +1,7 @@
 """`/hive/jobs/{id}/events`: a job's events as server-sent events, with ids by which a reader goes on after a break."""
 
 import asyncio
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from litestar.types import Receive, Scope, Send
 
@@ -9,18 +9,11 @@ from coordinator.api.answers import ENCODER, encoded
 from coordinator.api.errors import error_body
 from coordinator.api.failures import failure_of
 from coordinator.api.gone import while_there
+from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
 from coordinator.api.views import job_json
 from coordinator.dispatch.relay import Ended, JobEvent, Reader, Status, Token
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
-
-SILENCE_S: Final = 10.0
-HEADERS: Final = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
-_KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 class JobEvents:
@@ -45,7 +38,7 @@ class JobEvents:
         await _write(send, self._opening())
         while True:
             event = await self._next()
-            await _write(send, _KEEP_ALIVE if event is None else event_bytes(event), more=not isinstance(event, Ended))
+            await _write(send, KEEP_ALIVE if event is None else event_bytes(event), more=not isinstance(event, Ended))
             if isinstance(event, Ended):
                 return
 

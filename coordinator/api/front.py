@@ -1,7 +1,6 @@
 """The one wrapper around the routes: request id, CORS, HEAD, plain HTTP, counting, and the last resort for a bug."""
 
 import os
-import traceback
 from time import perf_counter
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from coordinator.api.errors import error_answer, internal_error
 from coordinator.api.metrics import REQUESTS, SECONDS
 from coordinator.api.transport import Network, is_private_way
 from shared.errors import RequestError
+from shared.logs import bug
 
 log = structlog.get_logger()
 
@@ -120,11 +120,8 @@ class Exchange:
 
 
 def log_bug(failure: Exception, **where: str) -> None:
-    """Log what kind of exception came from where; never its text, which may quote a prompt."""
-    cause = failure.__cause__ or failure
-    frames = traceback.extract_tb(cause.__traceback__)[-5:]
-    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
-    log.error("request failed", error=type(cause).__name__, at=places, **where)
+    """Log what kind of exception came from where."""
+    log.error("request failed", **bug(failure), **where)
 
 
 def header_of(scope: Any, name: str) -> str | None:

@@ -19,7 +19,6 @@ from shared.catalogue import Entry
 from shared.errors import Unavailable
 
 RETRY_AFTER_S = 5
-_MAX_KINDS = 4096
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -47,7 +46,6 @@ class Intake:
 
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
-        self._kinds: dict[KindSpec, Kind] = {}
 
     async def take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
         """Commit the job that a caller asks for; raises RequestError for what is wrong with it, Unavailable
@@ -56,8 +54,9 @@ class Intake:
         entry = known_model(submission.request.model, hive.catalogue, key)
         tokens_in = await self._count(submission.request)
         max_tokens = room(tokens_in, submission.max_tokens, entry)
-        kind = await self._kind(kind_of(submission.placement, entry, tokens_in + max_tokens))
-        refuse_if_nobody(hive.hub.counts(kind), submission)
+        spec = kind_of(submission.placement, entry, tokens_in + max_tokens)
+        refuse_if_nobody(hive.hub.counts(spec), submission)
+        kind = await self._kind(spec)
         job = new_job(
             submission,
             key=key,
@@ -94,13 +93,10 @@ class Intake:
         return prompt_tokens(request, vocabulary)
 
     async def _kind(self, spec: KindSpec) -> Kind:
-        known = self._kinds.get(spec)
+        known = self._hive.kinds.known(spec)
         if known is None:
             async with self._hive.engine.begin() as conn:
                 known = await self._hive.kinds.get(conn, spec)
-            if len(self._kinds) >= _MAX_KINDS:
-                self._kinds.clear()
-            self._kinds[spec] = known
         return known
 
 

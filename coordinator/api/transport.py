@@ -4,12 +4,17 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from shared.errors import RequestError
+
 Network = IPv4Network | IPv6Network
 
 
 def networks(proxies: Sequence[str]) -> list[Network]:
-    """The trusted proxies' addresses or CIDR blocks; raises ValueError if one is neither."""
-    return [ip_network(proxy.strip(), strict=False) for proxy in proxies if proxy.strip()]
+    """The trusted proxies' addresses or CIDR blocks; raises RequestError if one is neither."""
+    try:
+        return [ip_network(proxy.strip(), strict=False) for proxy in proxies if proxy.strip()]
+    except ValueError as e:
+        raise RequestError(f"HIVE_TRUSTED_PROXIES takes addresses and CIDR blocks: {e}.") from e
 
 
 def is_private_way(

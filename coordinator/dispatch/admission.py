@@ -18,6 +18,7 @@ MAX_SLOTS: Final = 64
 """What one worker may compute at once; who says more gets this many jobs."""
 
 MAX_HANDLE: Final = 40
+MAX_GPUS: Final = 16
 CLAIMED: Final = 0
 """The rank of the only evidence for a place that there is yet: the worker says so."""
 
@@ -70,6 +71,13 @@ def served(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -> dict
     return {
         model.id: ModelFacts(model.digest, model.context, model.loaded) for model in known_offers(models, catalogue)
     }
+
+
+def for_register(capabilities: Capabilities, catalogue: Mapping[str, Entry]) -> Capabilities:
+    """What of an inventory, which may be long, is kept: each known model once, and its first devices."""
+    models = {model.id: model for model in known_offers(capabilities.models, catalogue)}
+    hardware = msgspec.structs.replace(capabilities.hardware, gpus=capabilities.hardware.gpus[:MAX_GPUS])
+    return msgspec.structs.replace(capabilities, models=list(models.values()), hardware=hardware)
 
 
 def facts_of(

@@ -20,7 +20,8 @@ class Stage(StrEnum):
 class Attempt:
     """One attempt; times in ms. `dropped_at` is when its worker's socket went away, None while it is there.
 
-    An attempt that is OVER waits only for the transaction that says so: it takes no slot and no frame.
+    `reach` is how far it came: (1, prompt tokens read), then (2, output tokens). An attempt that is OVER waits only for
+    the transaction that says so: it takes no slot and no frame.
     """
 
     job: Claimed
@@ -29,8 +30,14 @@ class Attempt:
     progress_at: int
     lease_until: int
     stage: Stage = Stage.OFFERED
+    reach: tuple[int, int] = (0, 0)
     started: bool = False
     dropped_at: int | None = None
+
+    def advance(self, reach: tuple[int, int], now: int) -> None:
+        """Notes progress at `now` (ms) if this is further than before: saying the same again is none."""
+        if reach > self.reach:
+            self.reach, self.progress_at = reach, now
 
     @property
     def body(self) -> OfferBody:

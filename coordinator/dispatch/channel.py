@@ -91,8 +91,9 @@ class Channel:
         self.status(State.ASSIGNED, worker)
 
     def status(self, state: State, worker: WorkerPublic | None = None) -> None:
-        """The job is in this state now."""
-        self.events.append(Status(len(self.events) + 1, state, worker, self.attempt))
+        """The job is in this state now; nothing once it has ended."""
+        if not self.ended:
+            self.events.append(Status(len(self.events) + 1, state, worker, self.attempt))
 
     def tokens(self, attempt: int, offset: int, ids: Sequence[int], text: str) -> bool:
         """Takes a frame; whether it brought anything new.

@@ -10,7 +10,7 @@ from coordinator.dispatch.attempts import Attempts
 from coordinator.dispatch.session import Session
 from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.match.score import Bench, Fit, fit
-from coordinator.store.rows import Kind
+from coordinator.store.rows import Kind, KindSpec
 from shared.protocol.messages import CloseCode
 
 MAX_CACHED_KINDS: Final = 4096
@@ -122,13 +122,18 @@ class Hub:
         """For each kind the workers online now that may do its jobs; the rules run once per pair."""
         return {kind_id: dict(self._fits_of(self._kinds[kind_id])) for kind_id in kind_ids}
 
+    def may(self, kind_id: int, facts: WorkerFacts) -> bool:
+        """Whether a worker of these facts may be offered a job of this kind at all, now or later; no for a kind that is
+        not known here."""
+        kind = self._kinds.get(kind_id)
+        return kind is not None and fit(facts, kind) is not None
+
     def benches(self, now: int) -> dict[str, Bench]:
         """Every online worker's slots; one that rests (it declined a moment ago) has none free."""
         return {pk: self._bench(session, now) for pk, session in self.sessions.items()}
 
-    def counts(self, kind: Kind, now: int = 0) -> Counts:
+    def counts(self, kind: Kind | KindSpec, now: int = 0) -> Counts:
         """How many workers pass each rule; with `now` (ms) given, a worker that rests is not free."""
-        self._know(kind)
         verdicts = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}
         model, place, tier, evidence, context = (
             sum(_passes(verdict, rule) for verdict in verdicts.values()) for rule in _ORDER

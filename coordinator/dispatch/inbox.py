@@ -1,18 +1,20 @@
 """What each message of a worker does. A message of an attempt that the worker does not hold is dropped."""
 
+from datetime import timedelta
 from typing import Final, assert_never
 from uuid import UUID
 
 import structlog
 
 from coordinator.dispatch import resume
-from coordinator.dispatch.admission import Refusal, facts_of, fault_of, place_of
+from coordinator.dispatch.admission import Refusal, facts_of, fault_of, for_register, place_of
 from coordinator.dispatch.attempts import Attempt, Stage
 from coordinator.dispatch.judging import judged
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Started
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import Dispatch
 from coordinator.queue.lifecycle import State
+from coordinator.queue.limits import NO_PROGRESS
 from coordinator.store import workers
 from coordinator.store.engine import Away
 from coordinator.verify.checks import read_receipt
@@ -31,6 +33,9 @@ from shared.protocol.messages import (
     ToCoordinator,
     Tokens,
 )
+
+LOADING_MS: Final = NO_PROGRESS // timedelta(milliseconds=1)
+"""How long an attempt may load its model."""
 
 REST_MS: Final = 1000
 """How long a worker that declined is left alone."""
@@ -67,12 +72,16 @@ async def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) 
 def _about(
     d: Dispatch, session: Session, attempt: Attempt, message: Accept | Progress | Tokens | Decline | Failed, now: int
 ) -> None:
-    attempt.progress_at = now
     match message:
-        case Accept() | Progress():
+        case Accept():
             attempt.stage = Stage.RUNNING
+            attempt.advance((1, 0), now)
+        case Progress():
+            attempt.stage = Stage.RUNNING
+            _progress(attempt, message, now)
         case Tokens():
             attempt.stage = Stage.RUNNING
+            attempt.advance((2, message.offset + len(message.ids)), now)
             _tokens(d, session, attempt, message)
         case Decline():
             session.rests_until = now + REST_MS
@@ -83,6 +92,14 @@ def _about(
             _failed(d, attempt, message)
         case _:
             assert_never(message)
+
+
+def _progress(attempt: Attempt, message: Progress, now: int) -> None:
+    """A prompt is read further and further; a model may load for as long as a job may wait for progress at all."""
+    if message.stage == "prefill":
+        attempt.advance((1, message.done), now)
+    elif attempt.reach <= (1, 0) and now - attempt.offered_at < LOADING_MS:
+        attempt.progress_at = now
 
 
 def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) -> None:
@@ -100,7 +117,8 @@ def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) ->
 
 
 def _failed(d: Dispatch, attempt: Attempt, message: Failed) -> None:
-    if message.retryable:
+    # One worker's word that nobody can do a job is not enough: a liar could end everybody's.
+    if message.retryable or not attempt.job.lost:
         d.report(Lost(attempt, _plain(message.code)))
     else:
         d.report(GaveUp(attempt, "job_failed", f"The worker could not do this job: {_plain(message.message)}"))
@@ -163,6 +181,7 @@ def _inventory(d: Dispatch, session: Session, message: Inventory) -> None:
         session.close(CloseCode.PROTOCOL, "a worker that moved connects again")
     else:
         renewed = facts_of(facts.pk, place, offered, tier=facts.tier, evidence=facts.evidence, catalogue=d.catalogue)
+        session.news = for_register(offered, d.catalogue)
         d.hub.changed(session, renewed)
 
 

@@ -1,6 +1,7 @@
 """The signed offer of one attempt: the job's own terms, this worker's place, and what was made of it already."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,6 +12,7 @@ from coordinator.match.rules import WorkerFacts
 from coordinator.settle.split import split
 from coordinator.store.rows import Claimed
 from coordinator.submit.request import JobRequest
+from shared.catalogue import Entry
 from shared.crypto import Context, sign
 from shared.geo.cells import format_cell, public_cell
 from shared.protocol.messages import Offer, OfferBody
@@ -32,16 +34,18 @@ def request_of(job: Claimed) -> JobRequest:
 
 
 def body_of(
-    job: Claimed, attempt: int, worker: WorkerFacts, *, resume_ids: list[int], geo_digest: str, expires_at: int
-) -> OfferBody:
-    """What this worker is asked to do; `expires_at` in ms. Raises KeyError for a model that the worker has not."""
+    job: Claimed, attempt: int, worker: WorkerFacts, catalogue: Mapping[str, Entry], *, resume_ids: list[int],
+    geo_digest: str, expires_at: int,
+) -> OfferBody:  # fmt: skip
+    """What this worker is asked to do, with the file that the catalogue pins, whatever the worker says of its files by
+    now; `expires_at` in ms. Raises KeyError for a model that is not in the catalogue."""
     request = request_of(job)
     return OfferBody(
         job_id=str(job.id),
         attempt=attempt,
         worker_pk=worker.pk,
         model_id=request.model,
-        model_digest=worker.models[request.model].digest,
+        model_digest=catalogue[request.model].digest,
         max_tokens=job.max_tokens,
         sampling=request.sampling,
         stop=request.stop,

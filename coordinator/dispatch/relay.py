@@ -43,8 +43,10 @@ class Reader:
         return event
 
     def seek(self, after_id: int) -> None:
-        """The next event is the one after the event `after_id` (0: the first)."""
-        self.position = min(max(after_id, 0), len(self._channel.events))
+        """The next event is the one after the event `after_id` (0: the first); the end is told again to whoever names
+        it, or an id that this log, begun anew after a restart, does not have."""
+        most = len(self._channel.events) - self._channel.ended
+        self.position = min(max(after_id, 0), most)
 
     def close(self) -> None:
         """Stops reading; where the last attached reader of an unfinished job leaves, the job is cancelled."""
@@ -108,6 +110,10 @@ class Relay:
         """The jobs that are read now: those with an attached reader, and the others."""
         attached = [job_id for job_id in self._readers if self.is_attached(job_id)]
         return attached, [job_id for job_id in self._readers if not self.is_attached(job_id)]
+
+    def unread(self) -> list[UUID]:
+        """The jobs whose logs are kept though nobody reads them now."""
+        return [job_id for job_id in self._channels if job_id not in self._readers]
 
     def was_read(self, job_id: UUID, position: int) -> None:
         """Somebody has read the job's events up to this position."""

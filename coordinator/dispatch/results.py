@@ -15,6 +15,7 @@ from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.store.engine import Away, Connection
 from coordinator.store.rows import JobView, Outcome
+from shared.logs import bug
 from shared.protocol.messages import Ack
 
 RETRY_S: Final = 0.25
@@ -50,8 +51,8 @@ async def one_round(d: Dispatch) -> bool:
     except Away:
         d.reports.put_back(batch)
         return False
-    except Exception:
-        log.exception("a batch of reports could not be written", size=len(batch))
+    except Exception as e:  # noqa: BLE001  # none of its reports may stop the committer
+        log.error("a batch of reports could not be written", size=len(batch), **bug(e))
         await _one_by_one(d, batch)
     return True
 
@@ -63,8 +64,8 @@ async def _one_by_one(d: Dispatch, batch: list[Report]) -> None:
             await _write(d, [report])
         except Away:
             d.reports.put_back([report])
-        except Exception:
-            log.exception("a report is dropped", job=str(report.attempt.job_id), what=type(report).__name__)
+        except Exception as e:  # noqa: BLE001  # it must not hold up the others
+            log.error("a report is dropped", job=str(report.attempt.job_id), what=type(report).__name__, **bug(e))
             d.hub.attempts.remove(report.attempt)
 
 

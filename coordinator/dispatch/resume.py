@@ -38,13 +38,14 @@ async def verdicts(d: Dispatch, session: Session, held: Sequence[Held], now: int
 
 def missing(d: Dispatch, session: Session, held: Sequence[Held]) -> list[Attempt]:
     """The attempts that this process thinks the worker has and the worker does not name: offers that never arrived are
-    returned, to be sent again; what it had accepted and forgot is lost."""
+    returned, to be sent again; what it had accepted and forgot is lost, and so is an offer that no longer fits it: it
+    may have come back as another, in another place."""
     named = {(one.job_id, one.attempt) for one in held}
     offers = []
     for attempt in d.hub.attempts.of_worker(session.pk):
         if (attempt.body.job_id, attempt.body.attempt) in named or attempt.stage is Stage.OVER:
             continue
-        if attempt.stage is Stage.OFFERED:
+        if attempt.stage is Stage.OFFERED and d.hub.may(attempt.job.kind_id, session.facts):
             attempt.dropped_at = None
             offers.append(attempt)
         else:
@@ -73,7 +74,10 @@ def _take_up(d: Dispatch, session: Session, row: held_rows.HeldJob, now: int) ->
         return known
     if request_of(row.job).model not in session.facts.models:
         return None
-    body = body_of(row.job, number, session.facts, resume_ids=[], geo_digest=d.geo_digest, expires_at=now + LEASE_MS)
+    body = body_of(
+        row.job, number, session.facts, d.catalogue,
+        resume_ids=[], geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
+    )  # fmt: skip
     attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING)
     attempt.started = row.state is State.COMPUTING
     d.hub.attempts.add(attempt)

@@ -130,7 +130,10 @@ def _offer(d: Dispatch, gift: Gift, now: datetime) -> None:
     """Tells the worker. If it has gone meanwhile, its grace runs from now, as for any socket that dropped."""
     job, session, at = gift.job, gift.session, in_ms(now)
     number, resume_ids = job.attempt + 1, list(d.relay.channel(job.id).ids)
-    body = body_of(job, number, session.facts, resume_ids=resume_ids, geo_digest=d.geo_digest, expires_at=at + LEASE_MS)
+    body = body_of(
+        job, number, session.facts, d.catalogue,
+        resume_ids=resume_ids, geo_digest=d.geo_digest, expires_at=at + LEASE_MS,
+    )  # fmt: skip
     attempt = Attempt(job, signed(d.key, body), at, at, at + LEASE_MS)
     d.hub.attempts.add(attempt)
     d.relay.assigned(job.id, number, session.public)

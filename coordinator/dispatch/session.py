@@ -8,13 +8,16 @@ from coordinator.dispatch.channel import WorkerPublic
 from coordinator.match.rules import WorkerFacts
 from shared.protocol.closing import Closed, closed
 from shared.protocol.coordinator_end import CoordinatorEnd
-from shared.protocol.messages import CloseCode, ToWorker
+from shared.protocol.messages import Capabilities, CloseCode, ToWorker
 
 MAX_QUEUED_BYTES: Final = 8 << 20
 """What may wait for a slow reader; more ends its session."""
 
 FRAMES_PER_S: Final = 1000
-"""Frames a worker may send in a second, and as many again for each of its slots."""
+"""Frames a worker may send in a second, whatever it computes."""
+
+FRAMES_PER_SLOT: Final = 100
+"""And as many more for each of its slots: no stream of tokens that people read is faster."""
 
 
 class Bucket:
@@ -36,7 +39,8 @@ class Bucket:
 
 
 class Session:
-    """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`."""
+    """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`. `news` is
+    what it said of itself since the register was last written."""
 
     def __init__(self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int) -> None:
         self.end = end
@@ -45,11 +49,12 @@ class Session:
         self.heard_at = now
         self.last_job_at = 0
         self.rests_until = 0
+        self.news: Capabilities | None = None
         self.closing: Closed | None = None
         self.outgoing: deque[bytes] = deque()
         self.ready = asyncio.Event()
         self._queued = 0
-        self._bucket = Bucket(FRAMES_PER_S * (1 + facts.slots), now)
+        self._bucket = Bucket(FRAMES_PER_S + FRAMES_PER_SLOT * facts.slots, now)
 
     @property
     def pk(self) -> str:
@@ -66,8 +71,9 @@ class Session:
         self._queued += sum(map(len, frames))
         self.ready.set()
         if self._queued > MAX_QUEUED_BYTES and self.closing is None:
-            self.outgoing.clear()
             self.closing = closed(CloseCode.OVERLOAD, "you read too slowly")
+            self.end.refuse(self.closing.code, self.closing.reason)  # nothing is said after a gap in the numbers
+            self.outgoing.clear()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Ends the session with this code, once what is queued has been sent; the first reason stays."""

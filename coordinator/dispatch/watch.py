@@ -1,9 +1,10 @@
 """What goes wrong in silence: workers and attempts without a sign of life, leases to renew, ends that others made."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
 import structlog
 
 from coordinator.dispatch.admission import registered
@@ -85,27 +86,39 @@ async def renew(d: Dispatch) -> None:
         still = await moves.renew(
             conn, [attempt.key[:2] for attempt in current], attached, lease_until=now + LEASE, reader_until=now + READER
         )
-    async with d.engine.begin() as conn:
-        await workers.touch_workers(conn, list(d.hub.sessions), now)
-        known = await workers.registered_since(conn, now - REGISTERED)
-    d.hub.register(registered(row, d.catalogue) for row in known)
     for attempt in current:
         if attempt.job_id in still:
             attempt.lease_until = in_ms(now) + LEASE_MS
         elif attempt.stage is not Stage.OVER:
             _fenced(d, attempt)
+    await _register(d, now)
+
+
+async def _register(d: Dispatch, now: datetime) -> None:
+    """Notes who is here and what they said since the last time, and reads who was here within a day."""
+    news = {session: session.news for session in d.hub.sessions.values() if session.news is not None}
+    async with d.engine.begin() as conn:
+        await workers.touch_workers(conn, list(d.hub.sessions), now)
+        for session, said in news.items():
+            await workers.set_capabilities(conn, session.pk, msgspec.json.encode(said))
+        known = await workers.registered_since(conn, now - REGISTERED)
+    for session, said in news.items():
+        session.news = None if session.news is said else session.news
+    d.hub.register(registered(row, d.catalogue) for row in known)
 
 
 async def look(d: Dispatch) -> None:
-    """Tells readers and workers of jobs that have ended without this process knowing. Raises Away."""
+    """Tells readers and workers of jobs that have ended without this process knowing, and forgets their logs. Raises
+    Away."""
     attached, others = d.relay.followed()
     attempts = d.hub.attempts.everything()
     over = {attempt.job_id for attempt in attempts if attempt.stage is Stage.OVER}
-    known = {*attached, *others, *(attempt.job_id for attempt in attempts)} - over
+    known = {*attached, *others, *d.relay.unread(), *(attempt.job_id for attempt in attempts)} - over
     if known:
         async with d.engine.connect() as conn:
             alive = await held.alive(conn, known)
         await announce(d, known - alive)
+        d.relay.forget(known - alive)
 
 
 def _due(d: Dispatch, attempt: Attempt) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from coordinator.store.rows import Kind
+from coordinator.store.rows import Kind, KindSpec
 from shared.geo.cells import COARSEST_WIDENING, at, is_in, resolution
 from shared.geo.jurisdiction import allowed
 
@@ -52,7 +52,7 @@ class EligibleAfter(msgspec.Struct, frozen=True):
     ms: int
 
 
-def why_not(worker: WorkerFacts, kind: Kind) -> Reason | EligibleAfter:
+def why_not(worker: WorkerFacts, kind: Kind | KindSpec) -> Reason | EligibleAfter:
     """The first rule that the worker breaks, or how long a job of this kind must have waited before it is eligible.
 
     Nothing here is ever relaxed: the widening of a named cell is part of what naming one means (see `waits`).
@@ -72,7 +72,7 @@ def why_not(worker: WorkerFacts, kind: Kind) -> Reason | EligibleAfter:
     return Reason.CONTEXT if model.context < kind.context else EligibleAfter(wait)
 
 
-def waits(worker: WorkerFacts, kind: Kind) -> int | None:
+def waits(worker: WorkerFacts, kind: Kind | KindSpec) -> int | None:
     """How many ms of waiting bring this worker into the job's place; None if nothing ever does.
 
     A named cell overrides the jurisdiction inside it; a worker that only the widening reaches must satisfy both.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import assert_never
 
 from litestar.types import Receive, Scope, Send
 
@@ -10,20 +10,12 @@ from coordinator.api.answers import encoded, json_answer
 from coordinator.api.errors import error_answer, error_body
 from coordinator.api.failures import failure_of
 from coordinator.api.gone import while_there
+from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
 from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Ended, JobEvent, Reader, Status, Token
-from coordinator.openai.shapes import KEEP_ALIVE, ChatNames, Chunks, broken, completion, usage
+from coordinator.openai.shapes import ChatNames, Chunks, broken, completion, usage
 from coordinator.store.rows import JobView
 from shared.errors import HiveError
-
-SILENCE_S: Final = 10.0
-"""After this long without a word the head goes out, and later a comment that keeps the connection alive."""
-
-STREAM_HEADERS: Final = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-}
 
 
 class WholeChat:
@@ -134,7 +126,7 @@ class StreamedChat:
         self._due = self._now() + self._silence_s
         if not self._started:
             self._started = True
-            headers = encoded({**STREAM_HEADERS, **self._trace.headers()})
+            headers = encoded({**HEADERS, **self._trace.headers()})
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             data = self._chunks.opening() + data
         if data or not more:

@@ -5,7 +5,6 @@ from typing import Any, Final
 import msgspec
 
 DONE: Final = b"data: [DONE]\n\n"
-KEEP_ALIVE: Final = b": keep-alive\n\n"
 _ENCODER: Final = msgspec.json.Encoder()
 
 

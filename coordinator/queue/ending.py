@@ -40,8 +40,8 @@ async def end_all(
     released = [e for job, end in ends for e in ledger.release(job.id, job.account_id, job.hold - end.cost)]
     await money.post(conn, [*settled, *released], now)
     await ended.tally(conn, [end for _, end in ends], now)
-    await money.change_accounts(conn, _sums([(job.account_id, job, end) for job, end in ends]))
-    await money.change_keys(conn, _sums([(job.key_id, job, end) for job, end in ends]))
+    accounts = _sums([(job.account_id, job, end) for job, end in ends])
+    await money.change(conn, accounts, _sums([(job.key_id, job, end) for job, end in ends]))
     return moved
 
 

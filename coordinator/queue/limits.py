@@ -1,4 +1,4 @@
-"""How long a job may go without a sign of life (CONTRACT, "Time")."""
+"""How long a job may go without a sign of life."""
 
 from datetime import timedelta
 from typing import Final

@@ -220,7 +220,10 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
         fresh.touch(mode=0o600)
         fresh.write_text(make())
         fresh.rename(path)
-    return path.read_text()
+    kept = path.read_text()
+    if not kept:
+        raise EmbeddedError(f"{path} is empty; put back a copy of it, or choose another folder.")
+    return kept
 
 
 def _free_port() -> int:

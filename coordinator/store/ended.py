@@ -66,7 +66,7 @@ _COMPLETED = text(f"""
 PURGE = """
     WITH old AS (
         SELECT day, id FROM jobs_ended WHERE purge_at <= :now ORDER BY purge_at LIMIT :most FOR UPDATE SKIP LOCKED)
-    UPDATE jobs_ended j SET request = NULL, result = NULL, result_ids = NULL, purge_at = NULL
+    UPDATE jobs_ended j SET request = NULL, result = NULL, result_ids = NULL, error_message = NULL, purge_at = NULL
     FROM old WHERE j.day = old.day AND j.id = old.id
 """
 

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import TextClause, event, text
+from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, TextClause, event, exc, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.url import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -16,6 +16,7 @@ Engine = AsyncEngine
 
 POOL_SIZE: Final = 10
 CONNECT_TIMEOUT_S: Final = 5
+POOL_TIMEOUT_S: Final = 30.0
 STATEMENT_TIMEOUT_S: Final = 60
 
 _SETTINGS: Final = {
@@ -48,6 +49,16 @@ class Away(Unavailable):
     code = "database_away"
 
 
+class _Pool(AsyncAdaptedQueuePool):
+    """A pool without a free connection for 30 s is a database that does not keep up, or hangs: it is away too."""
+
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except exc.TimeoutError as e:
+            raise Away("The database is busy; try again in a moment.", retry_after_s=1) from e
+
+
 def connect(url: str) -> Engine:
     """An engine for a `postgresql+asyncpg://` (or `postgresql://`) URL that connects when first used; every loss of the
     connection surfaces as Away, and the next use connects again."""
@@ -56,11 +67,14 @@ def connect(url: str) -> Engine:
     engine = create_async_engine(
         parsed.set(drivername="postgresql+asyncpg"),
         async_creator=lambda: _reach(dsn),
+        poolclass=_Pool,
         pool_size=POOL_SIZE,
+        pool_timeout=POOL_TIMEOUT_S,
         max_overflow=0,
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "handle_error", _name_losses)
+    event.listen(engine.sync_engine, "handle_error", _hide_rows)
     return engine
 
 
@@ -85,3 +99,13 @@ def _name_losses(context: ExceptionContext) -> None:
     if context.is_disconnect or (isinstance(cause, _GONE) and not isinstance(cause, asyncpg.QueryCanceledError)):
         context.is_disconnect = True
         raise Away("The database went away; try again in a moment.", retry_after_s=1) from cause
+
+
+def _hide_rows(context: ExceptionContext) -> None:
+    """PostgreSQL's DETAIL quotes the row that it refuses, and rows hold prompts: an exception must not carry it."""
+    original = context.original_exception
+    cause = original.__cause__
+    if isinstance(cause, asyncpg.PostgresError) and cause.detail:
+        cause.detail = None
+        for one in filter(None, (original, context.sqlalchemy_exception)):
+            one.args = tuple(str(arg).partition("\nDETAIL:")[0] for arg in one.args)

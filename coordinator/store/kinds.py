@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import text
 
-from coordinator.store.engine import Connection
+from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import Kind, KindSpec
 
 _COLUMNS = "model, region, countries, cell, strict, min_tier, min_evidence, context"
@@ -17,10 +17,16 @@ _INTERN = text(f"""
     RETURNING id, {_COLUMNS}
 """)  # noqa: S608  # columns of ours
 _READ = text(f"SELECT id, {_COLUMNS} FROM kinds WHERE id = ANY(:ids)")  # noqa: S608  # columns of ours
-_WAITING = text("""
-    SELECT k.id FROM kinds k
-    WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.kind_id = k.id AND j.state = 'pending') ORDER BY k.id
-""")
+# From one pending kind to the next by the partial index: callers make kinds for ever, few of them wait at a time.
+WAITING = """
+    WITH RECURSIVE waiting AS (
+        (SELECT kind_id FROM jobs WHERE state = 'pending' ORDER BY kind_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.kind_id FROM jobs j WHERE j.state = 'pending' AND j.kind_id > w.kind_id
+                ORDER BY j.kind_id LIMIT 1)
+        FROM waiting w WHERE w.kind_id IS NOT NULL)
+    SELECT kind_id FROM waiting WHERE kind_id IS NOT NULL
+"""
 
 
 async def intern(conn: Connection, spec: KindSpec) -> Kind:
@@ -36,8 +42,8 @@ async def read(conn: Connection, ids: Sequence[int]) -> list[Kind]:
 
 
 async def waiting(conn: Connection) -> list[int]:
-    """The ids of the kinds of which a job is pending; one look into the partial index for each kind."""
-    return list(await conn.scalars(_WAITING))
+    """The ids of the kinds of which a job is pending; one look into the partial index for each of them."""
+    return list(await conn.scalars(statement(WAITING)))
 
 
 def _kind(row: Any) -> Kind:

@@ -28,21 +28,25 @@ _ROOM = text("""
     SELECT key_id, false, budget - held - spent FROM key_spend WHERE key_id = ANY(:keys) AND budget IS NOT NULL
 """)
 
-_change = Batch("c", id="uuid", held="bigint", spent="bigint")
-
-
-def _change_spend(table: str, key: str, ceiling: str) -> str:
-    return f"""
-        WITH mine AS MATERIALIZED (
-            SELECT s.{key} AS id, c.held, c.spent FROM {_change.sql} JOIN {table} s ON s.{key} = c.id
-            ORDER BY s.{key} FOR UPDATE OF s)
-        UPDATE {table} s SET held = s.held + m.held, spent = s.spent + m.spent FROM mine m
-        WHERE s.{key} = m.id AND s.held + m.held + s.spent + m.spent <= {ceiling} RETURNING s.{key}
-    """  # noqa: S608  # names of ours
-
-
-_ACCOUNTS = text(_change_spend("spend", "account_id", "s.credit"))
-_KEYS = text(_change_spend("key_spend", "key_id", "coalesce(s.budget, 9223372036854775807)"))
+_account = Batch("c", id="uuid", held="bigint", spent="bigint")
+_key = Batch("c", key_id="uuid", key_held="bigint", key_spent="bigint")
+_CHANGE = text(f"""
+    WITH accounts AS MATERIALIZED (
+        SELECT s.account_id AS id, c.held, c.spent FROM {_account.sql} JOIN spend s ON s.account_id = c.id
+        ORDER BY s.account_id FOR UPDATE OF s),
+    keys AS MATERIALIZED (
+        SELECT s.key_id AS id, c.key_held AS held, c.key_spent AS spent
+        FROM {_key.sql} JOIN key_spend s ON s.key_id = c.key_id
+        WHERE (SELECT count(*) FROM accounts) > 0 ORDER BY s.key_id FOR UPDATE OF s),
+    paying AS (
+        UPDATE spend s SET held = s.held + a.held, spent = s.spent + a.spent FROM accounts a
+        WHERE s.account_id = a.id AND s.held + a.held + s.spent + a.spent <= s.credit RETURNING s.account_id AS id),
+    used AS (
+        UPDATE key_spend s SET held = s.held + k.held, spent = s.spent + k.spent FROM keys k
+        WHERE s.key_id = k.id
+            AND s.held + k.held + s.spent + k.spent <= coalesce(s.budget, 9223372036854775807) RETURNING s.key_id AS id)
+    SELECT id FROM paying UNION ALL SELECT id FROM used
+""")  # noqa: S608  # names of ours
 
 _JOURNAL = text("""
     INSERT INTO journal (day, ref, kind, accounts, amounts, at)
@@ -73,14 +77,12 @@ async def read_room(conn: Connection, accounts: Iterable[UUID], keys: Iterable[U
     return Room({id_: room for id_, yes, room in found if yes}, {id_: room for id_, yes, room in found if not yes})
 
 
-async def change_accounts(conn: Connection, changes: Changes) -> set[UUID]:
-    """Changes the spend rows of accounts; returns those whose credit allowed it."""
-    return set(await conn.scalars(_ACCOUNTS, _change.bind((id_, *change) for id_, change in changes.items())))
-
-
-async def change_keys(conn: Connection, changes: Changes) -> set[UUID]:
-    """Changes the spend rows of keys; returns those whose budget allowed it."""
-    return set(await conn.scalars(_KEYS, _change.bind((id_, *change) for id_, change in changes.items())))
+async def change(conn: Connection, accounts: Changes, keys: Changes) -> set[UUID]:
+    """Changes the spend rows of accounts and, with all of those locked, of keys; returns those whose credit or budget
+    allowed it."""
+    rows = _account.bind((id_, *amounts) for id_, amounts in accounts.items())
+    rows |= _key.bind((id_, *amounts) for id_, amounts in keys.items())
+    return set(await conn.scalars(_CHANGE, rows))
 
 
 async def post(conn: Connection, entries: Sequence[Entry], at: datetime) -> None:

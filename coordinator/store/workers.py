@@ -45,6 +45,12 @@ async def touch_workers(conn: Connection, pks: Sequence[str], now: datetime) -> 
     await conn.execute(update(workers).where(mine).values(last_seen=now))
 
 
+async def set_capabilities(conn: Connection, pk: str, capabilities: bytes) -> bool:
+    """Notes what a worker says of itself now; False if there is no such worker."""
+    changed = update(workers).where(workers.c.pk == pk).values(capabilities=capabilities)
+    return (await conn.execute(changed)).rowcount == 1
+
+
 async def set_tier(conn: Connection, pk: str, tier: int) -> bool:
     """An operator's word on a worker's tier, 0 to 4; False if there is no such worker."""
     return (await conn.execute(update(workers).where(workers.c.pk == pk).values(tier=tier))).rowcount == 1

@@ -26,6 +26,27 @@ class ContentPart(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
+class CalledFunction(msgspec.Struct, frozen=True):
+    """What a tool call calls; `arguments` are JSON as text."""
+
+    name: str
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call in an earlier answer. Only these fields go on: an offer is signed, and a float or a key that is not ASCII
+    cannot be."""
+
+    function: CalledFunction
+    id: str | None = None
+    type: str = "function"
+
+    def as_json(self) -> dict[str, Any]:
+        """The call as templates read it."""
+        function = {"name": self.function.name, "arguments": self.function.arguments or "{}"}
+        return {"id": self.id, "type": self.type, "function": function}
+
+
 class ChatMessage(msgspec.Struct, frozen=True):
     """One message as callers write it."""
 
@@ -33,7 +54,7 @@ class ChatMessage(msgspec.Struct, frozen=True):
     content: str | list[ContentPart] | None = None
     name: str | None = None
     tool_call_id: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +158,7 @@ def _message(message: ChatMessage, where: str) -> Message:
         content=_text(message.content, where),
         name=name,
         tool_call_id=call,
-        tool_calls=message.tool_calls or None,
+        tool_calls=[call.as_json() for call in message.tool_calls or []] or None,
     )
 
 

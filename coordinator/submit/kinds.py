@@ -1,5 +1,7 @@
 """The interned kinds that this coordinator has met: a kind never changes, so it is read once."""
 
+from typing import Final
+
 import msgspec
 
 from coordinator.store import kinds as store_kinds
@@ -7,6 +9,9 @@ from coordinator.store.engine import Connection
 from coordinator.store.rows import Kind, KindSpec
 
 __all__ = ["KindCache", "KindSpec", "context_class"]
+
+MAX_CACHED: Final = 16_384
+"""Beyond this all is forgotten and read again as it is met: callers can name any cell, and each makes a kind."""
 
 
 def context_class(tokens: int) -> int:
@@ -21,6 +26,10 @@ class KindCache:
         self._by_spec: dict[KindSpec, Kind] = {}
         self._by_id: dict[int, Kind] = {}
 
+    def known(self, spec: KindSpec) -> Kind | None:
+        """The kind that asks exactly for `spec`, if it is in memory."""
+        return self._by_spec.get(spec)
+
     async def get(self, conn: Connection, spec: KindSpec) -> Kind:
         """The kind that asks exactly for `spec`; it is made if it is new, and stays whatever the caller's transaction
         does only if that commits, so use a transaction of its own."""
@@ -30,12 +39,15 @@ class KindCache:
     async def waiting(self, conn: Connection) -> list[Kind]:
         """The kinds of which at least one job is pending now, by any coordinator."""
         ids = await store_kinds.waiting(conn)
-        missing = [id_ for id_ in ids if id_ not in self._by_id]
-        for kind in await store_kinds.read(conn, missing) if missing else ():
-            self._keep(_spec(kind), kind)
-        return [self._by_id[id_] for id_ in ids]
+        known = [self._by_id[id_] for id_ in ids if id_ in self._by_id]
+        missing = set(ids).difference(kind.id for kind in known)
+        read = await store_kinds.read(conn, sorted(missing)) if missing else []
+        return known + [self._keep(_spec(kind), kind) for kind in read]
 
     def _keep(self, spec: KindSpec, kind: Kind) -> Kind:
+        if len(self._by_id) >= MAX_CACHED:
+            self._by_spec.clear()
+            self._by_id.clear()
         self._by_spec[spec] = self._by_id[kind.id] = kind
         return kind
 

@@ -37,6 +37,7 @@ class Writer:
         self._engine = engine
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
+        self._tight: set[UUID] = set()
 
     async def submit(self, job: NewJob) -> UUID:
         """Makes the job and its hold, durable when this returns.
@@ -61,7 +62,7 @@ class Writer:
         """Writes one group; returns how many submissions it answered. A group that fails fails for its members only."""
         group = _next_group(self._waiting)
         try:
-            answers = await _write(self._engine, [w.job for w in group])
+            answers = await _write(self._engine, [w.job for w in group], looking=self._is_tight(group))
         except Exception as e:  # noqa: BLE001  # it is raised again, in each task that waits for this group
             answers = [e] * len(group)
         for waiting, answer in zip(group, answers, strict=True):
@@ -71,7 +72,17 @@ class Writer:
                 waiting.answer.set_result(answer)
             else:
                 waiting.answer.set_exception(answer)
+        self._learn(group, answers)
         return len(group)
+
+    def _is_tight(self, group: list[_Waiting]) -> bool:
+        """Whether an account's room has to be looked at before it is written for, because the last time it was none."""
+        return any(waiting.job.account_id in self._tight for waiting in group)
+
+    def _learn(self, group: list[_Waiting], answers: list[Answer]) -> None:
+        refused = {w.job.account_id for w, a in zip(group, answers, strict=True) if isinstance(a, HiveError)}
+        self._tight -= {waiting.job.account_id for waiting in group}
+        self._tight |= refused
 
 
 def admit(new: Sequence[NewJob], room: Room) -> dict[UUID, HiveError]:
@@ -108,25 +119,31 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
     return group
 
 
-async def _write(engine: Engine, new: Sequence[NewJob]) -> list[Answer]:
-    """Writes a group; if it was overtaken, each of its jobs on its own until it fits or is seen not to."""
+async def _write(engine: Engine, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
+    """Writes a group as if all of it fitted, or after `looking` what does; if it was overtaken after that, each of its
+    jobs on its own until it fits or is seen not to."""
     while True:
         try:
             async with engine.begin() as conn:
-                return await _write_in(conn, new)
+                return await _write_in(conn, new, looking=looking)
         except _OvertakenError:
-            if len(new) > 1:
-                return [answer for job in new for answer in await _write(engine, [job])]
+            if looking and len(new) > 1:
+                return [answer for job in new for answer in await _write(engine, [job], looking=True)]
+            looking = True
 
 
-async def _write_in(conn: Connection, new: Sequence[NewJob]) -> list[Answer]:
+async def _write_in(conn: Connection, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
     known = await _known(conn, new)
     fresh = [job for job in new if job.id not in known]
-    refused = admit(fresh, await money.read_room(conn, [j.account_id for j in fresh], [j.key_id for j in fresh]))
+    refused = admit(fresh, await _room(conn, fresh)) if looking else {}
     admitted = [job for job in fresh if job.id not in refused]
     if admitted:
         await _keep(conn, admitted)
     return [known.get(job.id) or refused.get(job.id) or job.id for job in new]
+
+
+async def _room(conn: Connection, new: Sequence[NewJob]) -> Room:
+    return await money.read_room(conn, [job.account_id for job in new], [job.key_id for job in new])
 
 
 async def _known(conn: Connection, new: Sequence[NewJob]) -> dict[UUID, Answer]:
@@ -148,7 +165,7 @@ async def _keep(conn: Connection, new: Sequence[NewJob]) -> None:
     holds = [entry for job in new for entry in ledger.hold(job.id, job.account_id, job.hold)]
     await money.post(conn, holds, max(job.created_at for job in new))
     accounts, keys = _holds((j.account_id, j.hold) for j in new), _holds((j.key_id, j.hold) for j in new)
-    if await money.change_accounts(conn, accounts) != set(accounts) or await money.change_keys(conn, keys) != set(keys):
+    if await money.change(conn, accounts, keys) != accounts.keys() | keys.keys():
         raise _OvertakenError
 
 

@@ -26,7 +26,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
 
 async def measured(names: list[str]) -> list[Figure]:
     """The figures of these parts, each on a data directory of its own."""
-    figures: list[Figure] = []
+    figures = [Figure("load of the machine before, in processes", os.getloadavg()[0], f"on {os.cpu_count()} cores")]
     for name in names:
         print(f"measuring: {name}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="hive-figures-") as folder:
@@ -40,7 +40,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this part alone; may be repeated")
     chosen = parser.parse_args()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before", file=sys.stderr)
     figures = asyncio.run(measured(chosen.only or list(PARTS)))
     if chosen.json:
         told = [msgspec.structs.asdict(f) | {"ratio": f.ratio, "holds": f.holds} for f in figures]

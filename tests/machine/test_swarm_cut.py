@@ -19,7 +19,7 @@ import pytest
 from shared.catalogue import catalogue
 from shared.protocol.messages import ModelOffer
 from shared.tokens import Vocabulary
-from tests.support_books import faults, value
+from tests.support_books import faults, history, value
 from tests.support_line import Line, line_to
 from tests.support_up import REPOSITORY, Up, ended, running
 from tests.support_wait import eventually
@@ -44,6 +44,16 @@ PAYABLES = "SELECT count(*) FROM payables WHERE job_id = :id"
 def up() -> Iterator[Up]:
     with running("--workers", "0") as swarm:
         yield swarm
+
+
+@asynccontextmanager
+async def bounded(up: Up, job_id: str) -> AsyncIterator[None]:
+    """A block that must be over within 40 s; else it fails with all that happened to the job."""
+    try:
+        async with asyncio.timeout(40):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"{await history(up.ready.database_url, job_id)}\n{up.logs()}") from None
 
 
 @pytest.fixture
@@ -161,23 +171,9 @@ async def test_a_result_that_comes_after_the_attempt_was_fenced_is_late(
         job_id, first = raw.headers["x-hive-job-id"], raw.headers["x-hive-worker"]
         assert first == french.pk()
         french.line.cut()
-        async with heir.connected(f"{up.ready.base_url.replace('http', 'ws')}/hive/worker"):
-            try:
-                async with asyncio.timeout(30):
-                    async for chunk in raw.parse():
-                        said += [choice.delta.content or "" for choice in chunk.choices]
-            except TimeoutError:
-                from sqlalchemy import text
-                from coordinator.store.engine import connect
-                e = connect(up.ready.database_url)
-                async with e.connect() as c:
-                    for q in ("select state,attempt,lost,worker_pk,avoid,now(),lease_until,reader_until,due_at from jobs", "select * from job_events where job_id='%s'" % job_id, "select attempt,worker_pk,assigned_at,ended_at,outcome,reason from attempts where job_id='%s'" % job_id):
-                        print(q, (await c.execute(text(q))).all())
-                print("HEIR", heir.pk, heir.offers.qsize(), heir.closed, heir.acks.qsize(), heir.cancels.qsize(), heir.gone.is_set(), heir._tasks)
-                print("FRENCH", french.pk(), (french.home / "log").read_text())
-                print(up.logs())
-                print("".join(said))
-                raise
+        async with heir.connected(f"{up.ready.base_url.replace('http', 'ws')}/hive/worker"), bounded(up, job_id):
+            async for chunk in raw.parse():
+                said += [choice.delta.content or "" for choice in chunk.choices]
     before = await ended(up, http, job_id)
     assert (before["attempts"], before["worker_pk"]) == (2, heir.pk)
     assert "".join(said) == before["result_text"]

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.layout import Ready
 from tests.support_books import faults
-from tests.support_up import STOP_S, Up, ended, kill, running
+from tests.support_up import STOP_S, Up, ended, kill, running, settled
 from tests.support_wait import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -121,4 +121,6 @@ async def test_a_child_that_is_killed_comes_back_as_itself(up: Up) -> None:
                 return False
 
         await eventually(online, 40, "an answer")
-    await all_completed(up, await submit(up, 3))
+        ids = await submit(up, 3)
+        await all_completed(up, ids)
+        assert [(await settled(up, http, job_id))["status"] for job_id in ids] == ["completed"] * 3

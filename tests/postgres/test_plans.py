@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from coordinator.queue import moves
 from coordinator.queue.lifecycle import Event
-from coordinator.store import ended, jobs
+from coordinator.store import ended, jobs, kinds
 from coordinator.store.engine import Connection, Engine
 from coordinator.store.migrate import migrate
 from coordinator.store.rows import Ask
@@ -63,6 +63,20 @@ async def test_a_claim_reads_only_what_it_takes(engine: Engine, analysed: bool) 
     assert [(node["Node Type"], node["Index Name"]) for node in scans] == [("Index Scan", "jobs_ready")]
     assert scans[0]["Actual Rows"] <= 8
     assert not [node for node in plan if node["Node Type"] == "Sort"]
+
+
+async def test_which_kinds_wait_is_found_without_walking_through_their_jobs_or_all_kinds(engine: Engine) -> None:
+    shops = [await open_shop(engine) for _ in range(3)]
+    for shop in shops[:2]:
+        await fill(shop, 5_000)
+    async with engine.connect() as conn:
+        found = await kinds.waiting(conn)
+        plan = await nodes(conn, kinds.WAITING, {})
+    ours = {shop.kind.id for shop in shops}
+    assert [id_ for id_ in found if id_ in ours] == sorted(shop.kind.id for shop in shops[:2])
+    scans = [node for node in plan if node.get("Relation Name")]
+    assert {node["Index Name"] for node in scans} == {"jobs_ready"}
+    assert all(node["Actual Rows"] <= 1 for node in scans)
 
 
 STATEMENTS = [jobs.ASSIGN, jobs.START, jobs.LOCK, jobs.DUE, jobs.REQUEUE, jobs.RENEW, ended.END, ended.PURGE]

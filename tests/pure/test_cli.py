@@ -100,3 +100,11 @@ def test_without_a_swarm_keys_say_what_to_do(
     monkeypatch.delenv("HIVE_ADMIN_URL", raising=False)
     assert run("keys", "list") == 1
     assert "hive up" in capsys.readouterr().err
+
+
+def test_a_receipt_by_what_is_no_key_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = signed()
+    signatures = msgspec.structs.replace(good.signatures, coordinator_pk="nobody")
+    (tmp_path / "r.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(good, signatures=signatures)))
+    assert run("verify", str(tmp_path / "r.json")) == 1
+    assert "is not a key" in capsys.readouterr().err.replace("\n", " ")

@@ -8,15 +8,17 @@ import pytest
 from nacl.signing import SigningKey
 
 from coordinator.dispatch.admission import Place, Refusal, facts_of, fault_of, place_of, public_of
+from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.joining import is_ours
 from coordinator.dispatch.judging import speed
 from coordinator.dispatch.offer import body_of, price_of, signed
-from coordinator.dispatch.session import Bucket
+from coordinator.dispatch.session import MAX_QUEUED_BYTES, Bucket, Session
 from coordinator.store.rows import Claimed
 from coordinator.submit.request import JobRequest
 from shared.catalogue import Entry
 from shared.crypto import Context, public_key, verifies
-from shared.protocol.messages import Capabilities, Hardware, Message, ModelOffer
+from shared.protocol.messages import Cancel, Capabilities, CloseCode, Hardware, Message, ModelOffer, Pong
+from tests.pure.protocol_pair import opened
 from tests.pure.test_assign import job
 
 DIGEST = "ab" * 32
@@ -81,14 +83,22 @@ def test_an_offer_says_the_terms_and_is_signed() -> None:
     assert isinstance(place, Place)
     facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
     key, one = SigningKey(b"\1" * 32), claimed()
-    offer = signed(key, body_of(one, 3, facts, resume_ids=[5], geo_digest="ef" * 32, expires_at=99))
+    offer = signed(key, body_of(one, 3, facts, {"m": ENTRY}, resume_ids=[5], geo_digest="ef" * 32, expires_at=99))
     body = offer.body
     assert verifies(public_key(key), Context.OFFER, msgspec.to_builtins(body), offer.signature)
     assert (body.job_id, body.attempt, body.worker_pk, body.model_digest) == (str(one.id), 3, "aa" * 32, DIGEST)
     assert (body.cell, body.jurisdictions, body.evidence) == ("841e805ffffffff", ["IT"], "claimed")
     assert (body.stop, body.resume_ids, body.max_tokens, body.price) == (["x"], [5], 9, price_of(one))
     other = msgspec.structs.replace(one, account_id=UUID(int=2))
-    assert body_of(other, 3, facts, resume_ids=[], geo_digest="", expires_at=0).scope != body.scope
+    assert body_of(other, 3, facts, {"m": ENTRY}, resume_ids=[], geo_digest="", expires_at=0).scope != body.scope
+
+
+def test_an_offer_can_be_made_though_the_worker_has_dropped_the_model_meanwhile() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    none = msgspec.structs.replace(SAID, models=[])
+    facts = facts_of("aa" * 32, place, none, tier=1, evidence=0, catalogue={"m": ENTRY})
+    assert body_of(claimed(), 1, facts, {"m": ENTRY}, resume_ids=[], geo_digest="", expires_at=0).model_digest == DIGEST
 
 
 @pytest.mark.parametrize(("hold", "price"), [(0, 0), (100, 60), (10_000, 6_000)])
@@ -107,3 +117,33 @@ def test_a_bucket_lets_its_rate_through_and_no_more() -> None:
 )
 def test_speed_is_of_decoding(tokens: int, prefill: int, decode: int, expected: float) -> None:
     assert speed(tokens, prefill, decode) == expected
+
+
+def test_a_reader_that_is_too_slow_is_told_nothing_more() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
+    session = Session(opened().coordinator, facts, public_of(facts, None), 0)
+    session.send(Pong(1))
+    assert session.take() is not None
+    session.push([b"x" * (MAX_QUEUED_BYTES + 1)])
+    session.send(Cancel("00000000-0000-4000-8000-000000000000", 1, "late"))
+    assert session.closing is not None
+    assert session.closing.code is CloseCode.OVERLOAD
+    assert session.take() is None
+
+
+def test_saying_the_same_again_is_no_progress() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
+    body = body_of(claimed(), 1, facts, {"m": ENTRY}, resume_ids=[], geo_digest="", expires_at=0)
+    attempt = Attempt(claimed(), signed(SigningKey(b"k" * 32), body), 0, 0, 1)
+    attempt.advance((1, 0), 10)
+    attempt.advance((1, 0), 20)
+    assert attempt.progress_at == 10
+    attempt.advance((1, 64), 30)
+    attempt.advance((2, 1), 40)
+    attempt.advance((1, 128), 50)
+    attempt.advance((2, 1), 60)
+    assert attempt.progress_at == 40

@@ -15,6 +15,7 @@ from coordinator.api.job_body import JobBody
 from coordinator.api.keys import PREFIX, key_hash, new_secret, sent_secret, shown_prefix
 from coordinator.api.later import LATER, is_later
 from coordinator.api.shown import ledger_of, rate
+from coordinator.api.transport import networks
 from shared.errors import Conflict, HiveError, JobFailed, RequestError, Unavailable
 
 
@@ -132,3 +133,8 @@ def test_the_document_is_whole() -> None:
     text = msgspec.json.encode(document).decode()
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= document["components"]["schemas"].keys()
+
+
+def test_a_proxy_that_is_no_address_is_one_sentence() -> None:
+    with pytest.raises(RequestError, match="HIVE_TRUSTED_PROXIES"):
+        networks(["10.0.0.0/8", "my-proxy"])

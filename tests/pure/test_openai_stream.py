@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from coordinator.api.sse import KEEP_ALIVE
 from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Relay, WorkerPublic
 from coordinator.openai.chat import StreamedChat, WholeChat
-from coordinator.openai.shapes import KEEP_ALIVE, ChatNames
+from coordinator.openai.shapes import ChatNames
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
 

@@ -119,6 +119,22 @@ async def test_a_reader_gets_everything_from_the_first_event_to_the_end() -> Non
     assert relay.followed() == ([], [])
 
 
+async def test_the_end_is_told_to_whoever_names_an_event_that_a_new_log_does_not_have() -> None:
+    relay = Relay(never)
+    reader = relay.open(JOB, attached=False)
+    relay.end(view())
+    reader.seek(5)
+    assert [event.id async for event in reader] == [1]
+
+
+def test_nothing_comes_after_the_end() -> None:
+    log = channel()
+    log.end(view())
+    log.status(State.PENDING)
+    assert log.ended
+    assert isinstance(log.events[-1], Ended)
+
+
 async def test_only_the_last_attached_reader_abandons_the_job() -> None:
     relay = Relay(never)
     first, second = relay.open(JOB, attached=True), relay.open(JOB, attached=True)

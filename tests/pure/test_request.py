@@ -17,6 +17,7 @@ from coordinator.api.jobs import cursor_of, read_cursor
 from coordinator.openai import body as chat_body
 from coordinator.openai.body import ChatBody
 from coordinator.submit.request import Submission, sampling, seed_text, stops
+from shared.canonical import canonical
 from shared.errors import RequestError
 from shared.protocol.messages import Sampling
 
@@ -37,6 +38,18 @@ def refused(**fields: Any) -> tuple[str, str | None]:
     with pytest.raises(RequestError) as caught:
         chat(**fields)
     return caught.value.code, caught.value.param
+
+
+def test_of_a_tool_call_only_what_can_be_signed_goes_on() -> None:
+    call = {"id": "1", "index": 0.5, "é": 1, "function": {"name": "f", "arguments": '{"x": 1.5}', "more": {"y": 2.5}}}
+    made = chat(messages=[{"role": "assistant", "content": None, "tool_calls": [call]}, *HELLO])
+    assert canonical(msgspec.to_builtins(made.request))
+    assert made.request.messages is not None
+    function = {"name": "f", "arguments": '{"x": 1.5}'}
+    assert made.request.messages[0].tool_calls == [{"id": "1", "type": "function", "function": function}]
+    for wrong in ({"a": 1.5}, {"function": {"name": "f", "arguments": {"x": 1.5}}}):
+        with pytest.raises(msgspec.ValidationError):
+            chat(messages=[{"role": "assistant", "tool_calls": [wrong]}])
 
 
 def test_defaults_are_the_contracts() -> None:

@@ -194,7 +194,7 @@ async def test_a_declined_offer_goes_to_another_worker_and_costs_nothing(floor: 
     assert (view.status, view.worker_pk, view.attempts) == (State.COMPLETED, willing.pk, 2)
 
 
-@pytest.mark.parametrize(("retryable", "status", "attempts"), [(True, State.FAILED, 3), (False, State.FAILED, 1)])
+@pytest.mark.parametrize(("retryable", "status", "attempts"), [(True, State.FAILED, 3), (False, State.FAILED, 2)])
 async def test_a_failure_is_tried_again_only_where_that_can_help(
     floor: Floor, retryable: bool, status: State, attempts: int
 ) -> None:
@@ -205,6 +205,20 @@ async def test_a_failure_is_tried_again_only_where_that_can_help(
     async with floor.worker(script=break_down).connected(floor.url):
         view = await floor.ended(await floor.submit(await floor.kind()))
     assert (view.status, view.attempts) == (status, attempts)
+
+
+async def test_one_worker_that_calls_a_job_impossible_is_not_believed(floor: Floor) -> None:
+    async def refuse(worker: ScriptedWorker, offer: Offer) -> None:
+        body = offer.body
+        await worker.send(Failed(body.job_id, body.attempt, "impossible", "nobody can do this", retryable=False))
+
+    liar, honest = floor.worker(script=refuse, slots=4), floor.worker(says=ANSWER, slots=2)
+    kind = await floor.kind()
+    async with liar.connected(floor.url), honest.connected(floor.url):
+        ids = [await floor.submit(kind) for _ in range(6)]
+        views = [await floor.ended(job_id) for job_id in ids]
+    assert not liar.offers.empty()
+    assert {(view.status, view.worker_pk) for view in views} == {(State.COMPLETED, honest.pk)}
 
 
 async def test_a_reader_that_leaves_cancels_the_job_and_frees_the_slot(floor: Floor) -> None:

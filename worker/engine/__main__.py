@@ -1,5 +1,6 @@
 """`python -m worker.engine`: the process that owns llama.cpp, driven over stdin and stdout by a worker."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -45,7 +46,9 @@ def main() -> None:
     stdin = sys.stdin.buffer
     first = read(stdin)
     if isinstance(first, Load):
-        _serve(first, stdin, out)
+        # A broken pipe says what a closed stdin says: the worker is gone.
+        with contextlib.suppress(BrokenPipeError):
+            _serve(first, stdin, out)
 
 
 def _serve(load: Load, stdin: BinaryIO, out: BinaryIO) -> None:
