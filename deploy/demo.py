@@ -1,6 +1,7 @@
 """`hive demo`: the way of one job, shown step by step on a swarm of its own, then stopped."""
 
 import asyncio
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -36,6 +37,22 @@ class Steps:
         now = time.monotonic()
         self.console.print(f"[green]✓[/green] {what:<22} [dim]{now - self.last:6.2f} s[/dim]  {detail}", soft_wrap=True)
         self.last = now
+
+
+class Answer:
+    """Prints an answer as it comes, indented, breaking lines between words."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.column = 0
+
+    def say(self, piece: str) -> None:
+        """The next piece of text."""
+        for word in re.findall(r"\s*\S+|\s+", piece):
+            full = self.column + len(word) > self.console.width and word[0].isspace()
+            text = "\n  " + word.lstrip() if full else word if self.column else "  " + word
+            self.column = len(text) - 1 if full else self.column + len(text)
+            self.console.print(text, end="", markup=False, style="cyan", soft_wrap=True)
 
 
 @demo.command()
@@ -85,11 +102,10 @@ async def _chat(ready: Ready, question: str, console: Console, steps: Steps) -> 
             extra_headers={"x-hive-jurisdiction": "EU"},
         )
         steps.say("first token", f"asked in the EU: {question}")
-        console.print("  [cyan]", end="")
-        tokens = 0
+        tokens, answer = 0, Answer(console)
         async for chunk in raw.parse():
             for choice in chunk.choices:
-                console.print(choice.delta.content or "", end="", markup=False, style="cyan", soft_wrap=True)
+                answer.say(choice.delta.content or "")
             tokens = chunk.usage.completion_tokens if chunk.usage else tokens
         console.print()
         place = f"{raw.headers['x-hive-jurisdiction']}, cell {raw.headers['x-hive-cell']}"

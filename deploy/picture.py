@@ -11,7 +11,7 @@ from deploy.demo import present
 
 def record(file: Path) -> None:
     """Runs the demonstration and writes what the terminal showed as an SVG."""
-    console = Console(record=True, width=118, highlight=False, force_terminal=True)
+    console = Console(record=True, width=150, highlight=False, force_terminal=True)
     console.print("[bold]$ make demo[/bold]")
     present(console)
     # Without the fonts that Rich would have the reader's browser fetch from elsewhere.
