@@ -98,17 +98,12 @@ def list_keys(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("prefix", "name", "plan", "budget", "account", "created", "revoked")
+    table = Table(box=None)
+    for name in ("prefix", "name", "plan", "budget", "created", "revoked"):
+        table.add_column(name, no_wrap=name != "name")
     for row in rows:
-        cells = (
-            row["prefix"],
-            row["name"],
-            row["plan"],
-            row["budget"],
-            row["account_id"],
-            row["created_at"],
-            row["revoked_at"],
-        )
+        days = (row["created_at"][:10], (row["revoked_at"] or "")[:10])
+        cells = (row["prefix"], row["name"], row["plan"], row["budget"], *days)
         table.add_row(*("–" if cell in (None, "") else str(cell) for cell in cells))
     Console().print(table)
 
