@@ -1,6 +1,5 @@
 """Where a swarm on one machine keeps its things, below its data directory."""
 
-import socket
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +44,7 @@ class Layout:
             folder.mkdir(mode=0o700, exist_ok=True)
 
 
-class WorkerPids(msgspec.Struct):
+class Pids(msgspec.Struct):
     """The processes of a running swarm."""
 
     coordinator: int
@@ -72,12 +71,5 @@ class Ready(msgspec.Struct):
     database_url: str
     api_key: str
     admin_key: str
-    pids: WorkerPids
+    pids: Pids
     workers: list[WorkerPlace]
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])

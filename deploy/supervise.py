@@ -2,28 +2,15 @@
 
 import asyncio
 import contextlib
-import ctypes
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from shared.processes import die_with_parent
+
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_S: Final = 30.0
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def die_with_parent(number: int = signal.SIGTERM) -> Callable[[], None] | None:
-    """What a Popen's `preexec_fn` must do so that the kernel signals the child when its parent is gone; None off Linux."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-
-    return ask
 
 
 class Child:

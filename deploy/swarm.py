@@ -18,12 +18,13 @@ from stellar_sdk import Keypair
 from coordinator.settings import Secrets, load_secrets
 from coordinator.store.embedded import EmbeddedError, EmbeddedPostgres
 from deploy.ground import prepare_database
-from deploy.layout import Layout, Ready, WorkerPids, WorkerPlace, free_port
+from deploy.layout import Layout, Pids, Ready, WorkerPlace
 from deploy.ledger_setup import ledger_keys, load_seeds, open_accounts
 from deploy.supervise import BACKOFF_S, Child
 from shared.crypto import public_key
 from shared.errors import HiveError
 from shared.files import write_private
+from shared.processes import free_port
 from worker.identity import Identity, identity
 
 NETWORK: Final = "Hive Local Ledger ; 2026"
@@ -100,9 +101,7 @@ class Swarm:
             database_url=self.database_url,
             api_key=self.api_key,
             admin_key=self.secrets.admin_key,
-            pids=WorkerPids(
-                self.coordinator.pid, self.postgres.pid or 0, self.ledger.pid, [w.pid for w in self.workers]
-            ),
+            pids=Pids(self.coordinator.pid, self.postgres.pid or 0, self.ledger.pid, [w.pid for w in self.workers]),
             workers=self.places(),
         )
 

@@ -11,6 +11,7 @@ from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.offer import body_of, in_ms, price_of, signed
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
+from coordinator.dispatch.waiting import wait_at_most
 from coordinator.match.assign import Pairing, asks, assign
 from coordinator.queue import moves
 from coordinator.queue.limits import LEASE
@@ -58,7 +59,7 @@ async def run(d: Dispatch) -> None:
             log.warning("the database is away: no jobs are given out")
             await asyncio.sleep(SOON_S)
         if not found.assigned:
-            await _wait(d, SOON_S if found.soon else IDLE_S)
+            await wait_at_most(d.hub.work, SOON_S if found.soon else IDLE_S)
 
 
 async def look(d: Dispatch) -> None:
@@ -142,11 +143,3 @@ def _offer(d: Dispatch, gift: Gift, now: datetime) -> None:
     if d.hub.session_of(session.pk) is not session:
         attempt.dropped_at = at
         d.watch.set()
-
-
-async def _wait(d: Dispatch, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await d.hub.work.wait()
-    except TimeoutError:
-        return

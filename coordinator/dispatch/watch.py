@@ -1,6 +1,5 @@
 """What goes wrong in silence: workers and attempts without a sign of life, leases to renew, ends that others made."""
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,6 +13,7 @@ from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.reports import Lost
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, SILENCE_MS, Dispatch
+from coordinator.dispatch.waiting import wait_at_most
 from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import LEASE, READER
@@ -46,7 +46,7 @@ async def run(d: Dispatch) -> None:
                 renewed_at = now
         except Away:
             log.warning("the database is away: leases are not renewed")
-        await _wait(d, min(LOOK_S, max(0.0, (due - d.now_ms()) / 1000)))
+        await wait_at_most(d.watch, min(LOOK_S, max(0.0, (due - d.now_ms()) / 1000)))
 
 
 def one_round(d: Dispatch, now: int) -> int:
@@ -142,11 +142,3 @@ def _fenced(d: Dispatch, attempt: Attempt) -> None:
     if d.hub.attempts.of_job(attempt.job_id) is attempt:
         stop(d, attempt.job_id, "the lease is over")
         d.relay.status(attempt.job_id, State.PENDING)
-
-
-async def _wait(d: Dispatch, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await d.watch.wait()
-    except TimeoutError:
-        return

@@ -1,7 +1,6 @@
 """PostgreSQL 18 as our own child on a data directory of ours, for one machine; also as root, also after kill -9."""
 
 import contextlib
-import ctypes
 import fcntl
 import importlib.util
 import os
@@ -11,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,12 +19,12 @@ from typing import IO, Final
 import psutil
 
 from shared.errors import HiveError
+from shared.processes import die_with_parent, free_port
 
 USER: Final = "hive"
 START_TIMEOUT_S: Final = 60
 STOP_TIMEOUT_S: Final = 10
 POLL_S: Final = 0.02
-_PR_SET_PDEATHSIG: Final = 1
 _LOG_LIMIT_BYTES: Final = 8 << 20
 
 _SETTINGS: Final = {
@@ -147,7 +145,7 @@ class EmbeddedPostgres:
                 "--no-instructions",
             ]
             command = [str(_binaries() / "initdb"), "-D", str(fresh), "-U", USER, *options]
-            become = _become(self._user, die_with_parent=False)
+            become = _become(self._user, tied=False)
             made = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=become)
         if made.returncode:
             raise EmbeddedError(f"PostgreSQL could not make its data directory: {made.stderr.strip()[-500:]}")
@@ -164,10 +162,10 @@ class EmbeddedPostgres:
     def _usual_port(self) -> int:
         """The port of the last time, so that the URL stays; another one if somebody has it now."""
         path = self._home / "port"
-        kept = int(_kept(path, lambda: str(_free_port())))
+        kept = int(_kept(path, lambda: str(free_port())))
         if not _is_free(kept):
             path.unlink()
-            kept = int(_kept(path, lambda: str(_free_port())))
+            kept = int(_kept(path, lambda: str(free_port())))
         return kept
 
     def _spawn(self, port: int) -> None:
@@ -182,7 +180,7 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is for us: we stop it after the coordinator
-                preexec_fn=_become(self._user, die_with_parent=True),  # noqa: PLW1509  # two system calls, no lock
+                preexec_fn=_become(self._user, tied=True),  # noqa: PLW1509  # two system calls, no lock
             )
 
     def _wait_until_ready(self) -> None:
@@ -224,12 +222,6 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     if not kept:
         raise EmbeddedError(f"{path} is empty; put back a copy of it, or choose another folder.")
     return kept
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:
@@ -279,17 +271,17 @@ def _end(process: psutil.Process | None) -> None:
             return
 
 
-def _become(user: pwd.struct_passwd | None, *, die_with_parent: bool) -> Callable[[], None]:
+def _become(user: pwd.struct_passwd | None, *, tied: bool) -> Callable[[], None]:
     """What a child does before it becomes PostgreSQL: takes its own user, and on Linux asks the kernel to shut it down
     when its parent dies, even by kill -9 (in this order: a change of user forgets the request)."""
-    libc = ctypes.CDLL(None) if die_with_parent and sys.platform == "linux" else None
+    tie = die_with_parent(signal.SIGINT) if tied else None
 
     def become() -> None:
         if user is not None:
             os.setgroups([])
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
-        if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        if tie is not None:
+            tie()
 
     return become

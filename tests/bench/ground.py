@@ -16,8 +16,9 @@ from coordinator.settings import load_secrets
 from coordinator.store.embedded import EmbeddedPostgres
 from coordinator.store.engine import connect
 from deploy.ground import prepare_database
-from deploy.layout import Layout, free_port
+from deploy.layout import Layout
 from deploy.supervise import Child
+from shared.processes import free_port
 from tests.bench.http import Line
 
 READY_S = 30.0
