@@ -37,7 +37,7 @@ from worker.known import pin, pinned_key
 from worker.link import Link
 from worker.models import LocalModel
 from worker.outbox import Outbox
-from worker.report import Report, forget_report, write_report
+from worker.report import Report, forget_report, is_ready, write_report
 from worker.served import capabilities, engine_build, serve
 from worker.settings import Settings, fits_pin, websocket_url
 from worker.slots import Terms
@@ -187,7 +187,7 @@ class Daemon:
                 await asyncio.to_thread(write_report, self._home, report)
             except OSError as error:
                 _LOG.warning("report_not_written", reason=error.strerror)
-            if self._ready_file is not None and self._is_ready():
+            if self._ready_file is not None and is_ready(report):
                 await asyncio.to_thread(write_private, self._ready_file, msgspec.json.encode(report))
                 self._ready_file = None
             self._show(report)
@@ -208,9 +208,6 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         return not self._jobs.slots.running and not (self._jobs.waiting and self._link.open)
-
-    def _is_ready(self) -> bool:
-        return self._welcome is not None and all(served.loaded for served in self.served.values())
 
     def _engine_changed(self) -> None:
         self._link.say(Inventory(self._capabilities()))

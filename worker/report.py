@@ -48,6 +48,11 @@ def read_report(home: Path) -> Report | None:
         return None
 
 
+def is_ready(report: Report) -> bool:
+    """Whether the worker could take jobs for all its models when it wrote this."""
+    return report.session is not None and report.loaded == report.models
+
+
 def lives(report: Report) -> bool:
     """Whether the daemon that wrote it still runs; another process with its number does not count."""
     try:
