@@ -22,7 +22,7 @@ from coordinator.api.keys import key_hash, new_secret, sent_secret, shown_prefix
 from coordinator.api.metrics import EXPOSITION_TYPE, JOBS, PAID, WORKERS, exposition
 from coordinator.api.views import instant
 from coordinator.store import accounts
-from coordinator.store.engine import Connection
+from coordinator.store.engine import Connection, alone
 from coordinator.store.rows import KeyRow
 from shared.errors import NotFound, RequestError
 from shared.ids import to_gns
@@ -84,7 +84,7 @@ async def create_key(request: HttpRequest) -> ASGIApp:
 @get("/admin/keys", name="list_keys")
 async def list_keys(request: HttpRequest) -> ASGIApp:
     """All keys, without their secrets."""
-    async with face_of(request).hive.engine.connect() as conn:
+    async with alone(face_of(request).hive.engine) as conn:
         rows = await accounts.list_keys(conn)
     return json_answer({"data": [_shown(row) for row in rows]})
 
@@ -106,7 +106,7 @@ async def revoke_key(request: HttpRequest, key: FromPath[str]) -> ASGIApp:
 @get("/admin/accounts/{account_id:uuid}", name="get_account")
 async def get_account(request: HttpRequest, account_id: FromPath[UUID]) -> ASGIApp:
     """An account's money."""
-    async with face_of(request).hive.engine.connect() as conn:
+    async with alone(face_of(request).hive.engine) as conn:
         return json_answer(await _money(conn, account_id))
 
 

@@ -8,6 +8,7 @@ from coordinator.api.errors import speaks_openai
 from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.keys import key_hash, sent_secret, unauthorized
 from coordinator.store import accounts
+from coordinator.store.engine import alone
 from coordinator.store.rows import KeyRow
 
 REMEMBERED_S: Final = 1.0
@@ -37,7 +38,7 @@ class KeyDesk:
         until, row = self._known.get(hashed, (0.0, None))
         if until > now:
             return row
-        async with self._hive.engine.connect() as conn:
+        async with alone(self._hive.engine) as conn:
             row = await accounts.find_key(conn, hashed)
         if len(self._known) >= _MOST:
             self._known.clear()

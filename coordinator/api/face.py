@@ -8,6 +8,7 @@ from coordinator.api.intake import Intake
 from coordinator.api.swarm import Swarm
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import views
+from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from shared.errors import NotFound
 
@@ -23,7 +24,7 @@ class Face:
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
         """An account's job; raises NotFound if there is none, or it is another's."""
-        async with self.hive.engine.connect() as conn:
+        async with alone(self.hive.engine) as conn:
             view = await views.get_job(conn, job_id)
         if view is None or view.account_id != account_id:
             raise NotFound(f"There is no job {job_id}.")

@@ -79,7 +79,9 @@ class Intake:
             if reader is not None:
                 reader.close()
             raise
-        self._hive.hub.wake(kind)
+        if job_id == job.id:
+            self._hive.hub.submitted(kind, job)
+            await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
         if reader is not None and job_id != job.id:
             reader.close()
             reader = self._hive.relay.open(job_id, attached=True)

@@ -21,6 +21,7 @@ from coordinator.api.job_body import JobBody, submission
 from coordinator.api.views import JobCreated, JobList, job_json, written
 from coordinator.queue.lifecycle import State
 from coordinator.store import views
+from coordinator.store.engine import alone
 from shared.errors import Conflict, RequestError
 from shared.geo.cells import format_cell
 
@@ -65,7 +66,7 @@ async def list_jobs(request: HttpRequest) -> ASGIApp:
     query = request.query_params
     limit, status, cursor = _limit(query.get("limit")), _status(query.get("status")), query.get("cursor")
     after = None if cursor is None else read_cursor(cursor)
-    async with face.hive.engine.connect() as conn:
+    async with alone(face.hive.engine) as conn:
         rows = await views.list_jobs(conn, key.account_id, after, limit + 1, status)
     page = rows[:limit]
     return json_answer(

@@ -12,6 +12,7 @@ from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.views import written
 from coordinator.store import receipts
+from coordinator.store.engine import alone
 from shared.errors import NotFound
 
 
@@ -46,7 +47,7 @@ async def swarm_worker(request: HttpRequest, pk: FromPath[str]) -> ASGIApp:
 @get("/hive/receipts/{job_id:uuid}", name="receipt")
 async def receipt(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
     """The signed receipt of a completed job."""
-    async with face_of(request).hive.engine.connect() as conn:
+    async with alone(face_of(request).hive.engine) as conn:
         signed = await receipts.get_receipt(conn, job_id)
     if signed is None:
         raise NotFound(f"There is no receipt of a job {job_id}.")

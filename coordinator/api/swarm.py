@@ -20,6 +20,7 @@ from coordinator.api.shown import (
     status,
 )
 from coordinator.store import views, workers
+from coordinator.store.engine import alone
 from coordinator.store.rows import KeyRow, StatusNumbers
 
 FRESH_S: Final = 1.0
@@ -64,7 +65,7 @@ class Swarm:
 
     async def _read(self) -> Snapshot:
         hive = self._hive
-        async with hive.engine.connect() as conn:
+        async with alone(hive.engine) as conn:
             numbers = await views.status_numbers(conn)
             rows = await workers.registered_since(conn, hive.clock() - REGISTERED)
         running = {pk: hive.hub.attempts.taken(pk) for pk in hive.hub.sessions}

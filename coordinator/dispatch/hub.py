@@ -10,7 +10,8 @@ from coordinator.dispatch.attempts import Attempts
 from coordinator.dispatch.session import Session
 from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.match.score import Bench, Fit, fit
-from coordinator.store.rows import Kind, KindSpec
+from coordinator.queue.order import tag
+from coordinator.store.rows import Kind, KindSpec, NewJob
 from shared.protocol.messages import CloseCode
 
 MAX_CACHED_KINDS: Final = 4096
@@ -51,6 +52,7 @@ class Hub:
         self._struck: set[str] = set()
         self._kinds: dict[int, Kind] = {}
         self._waiting: set[int] = set()
+        self._fresh: list[NewJob] = []
         self._fits: dict[int, dict[str, Fit]] = {}
 
     def join(self, session: Session) -> None:
@@ -103,16 +105,26 @@ class Hub:
             self._waiting.add(kind.id)
         self.work.set()
 
+    def submitted(self, kind: Kind, job: NewJob) -> None:
+        """This job was committed here a moment ago: the next round gives it away without a look, at once."""
+        self._know(kind)
+        self._fresh.append(job)
+        self.work.set()
+
     def wake_ids(self, kind_ids: Iterable[int]) -> None:
         """Jobs of these kinds, which were offered here before, wait again."""
         self._waiting.update(kind_id for kind_id in kind_ids if kind_id in self._kinds)
         self.work.set()
 
-    def take_waiting(self) -> set[int]:
-        """The kinds that may have pending jobs, for one round: who finds that there may be more says so again."""
-        taken, self._waiting = self._waiting & self._kinds.keys(), set()
+    def take_waiting(self) -> tuple[set[int], list[NewJob]]:
+        """For one round, the kinds that may have pending jobs (who finds that there may be more says so again), and the
+        new jobs before which none of their kind is known to wait, in their order."""
+        waiting, self._waiting = self._waiting & self._kinds.keys(), set()
+        fresh, self._fresh = self._fresh, []
         self.work.clear()
-        return taken
+        first = [job for job in fresh if job.kind_id in self._kinds and job.kind_id not in waiting]
+        waiting |= {job.kind_id for job in fresh if job.kind_id in self._kinds} - {job.kind_id for job in first}
+        return waiting, sorted(first, key=lambda job: tag(job.created_at, job.priority))
 
     def still_waiting(self, kind_ids: Iterable[int]) -> None:
         """These kinds may have pending jobs yet, but nothing is there to be done about it now."""

@@ -11,6 +11,7 @@ from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
 from coordinator.queue.lifecycle import State
 from coordinator.store import held as held_rows
+from coordinator.store.engine import alone
 from shared.protocol.messages import Held, Verdict
 
 MAX_ATTEMPT: Final = 2**31 - 1
@@ -62,7 +63,7 @@ async def recall(d: Dispatch, session: Session, pairs: Sequence[tuple[UUID, int]
     pairs = [(job_id, attempt) for job_id, attempt in pairs if 0 < attempt <= MAX_ATTEMPT]
     if not pairs:
         return []
-    async with d.engine.connect() as conn:
+    async with alone(d.engine) as conn:
         rows = await held_rows.recall(conn, session.pk, pairs)
     return [attempt for row in rows if (attempt := _take_up(d, session, row, now)) is not None]
 

@@ -15,8 +15,8 @@ from coordinator.dispatch.waiting import wait_at_most
 from coordinator.match.assign import Pairing, asks, assign
 from coordinator.queue import moves
 from coordinator.queue.limits import LEASE
-from coordinator.store.engine import Away, Connection
-from coordinator.store.rows import Assignment, Claimed
+from coordinator.store.engine import Away, Connection, alone
+from coordinator.store.rows import Assignment, Claimed, NewJob
 from shared.geo.cells import format_cell, public_cell
 
 MOST: Final = 64
@@ -64,15 +64,42 @@ async def run(d: Dispatch) -> None:
 
 async def look(d: Dispatch) -> None:
     """Looks which kinds of jobs wait at all, whoever submitted them. Raises Away."""
-    async with d.engine.connect() as conn:
+    async with alone(d.engine) as conn:
         waiting = await d.kinds.waiting(conn)
     for kind in waiting:
         d.hub.wake(kind)
 
 
 async def one_round(d: Dispatch) -> Found:
-    """Gives pending jobs to free slots once. Raises Away, and then nothing was given away."""
-    waiting = d.hub.take_waiting()
+    """Gives pending jobs to free slots once. Raises Away, and then all that was not given away waits on."""
+    waiting, fresh = d.hub.take_waiting()
+    try:
+        given, left = await _give(d, fresh)
+    except Away:
+        d.hub.still_waiting(waiting | {job.kind_id for job in fresh})
+        raise
+    found = await _claim(d, waiting | left)
+    return Found(given + found.assigned, soon=found.soon)
+
+
+async def _give(d: Dispatch, fresh: list[NewJob]) -> tuple[int, set[int]]:
+    """Gives away jobs whose rows are known because they were just written here: one guarded statement, no claim. How
+    many were given, and the kinds of those that found no slot."""
+    jobs = [job.pending() for job in fresh]
+    now = d.clock()
+    pairs = assign(jobs, d.hub.fits({job.kind_id for job in jobs}), d.hub.benches(d.now_ms()), now) if jobs else []
+    paired = {pair.job.id for pair in pairs}
+    gifts = []
+    if pairs:
+        async with alone(d.engine) as conn:
+            gifts = await _move(d, conn, pairs, now)
+    for gift in gifts:
+        _offer(d, gift, now)
+    return len(gifts), {job.kind_id for job in jobs if job.id not in paired}
+
+
+async def _claim(d: Dispatch, waiting: set[int]) -> Found:
+    """Claims what waits of these kinds, as much as has a slot, and gives it away."""
     fits, benches = d.hub.fits(waiting), d.hub.benches(d.now_ms())
     asked = asks(fits, benches, most=MOST, spare=d.spare)
     unasked = waiting - {ask.kind_id for ask in asked}

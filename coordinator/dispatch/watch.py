@@ -18,7 +18,7 @@ from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import LEASE, READER
 from coordinator.store import held, workers
-from coordinator.store.engine import Away
+from coordinator.store.engine import Away, alone
 from shared.protocol.messages import Cancel, CloseCode
 
 GRACE_MS: Final = 500
@@ -115,7 +115,7 @@ async def look(d: Dispatch) -> None:
     over = {attempt.job_id for attempt in attempts if attempt.stage is Stage.OVER}
     known = {*attached, *others, *d.relay.unread(), *(attempt.job_id for attempt in attempts)} - over
     if known:
-        async with d.engine.connect() as conn:
+        async with alone(d.engine) as conn:
             alive = await held.alive(conn, known)
         await announce(d, known - alive)
         d.relay.forget(known - alive)

@@ -42,14 +42,15 @@ _NEW_COLUMNS = {
     "reader_until": "timestamptz",
 }
 _new = Batch("r", **_NEW_COLUMNS)
-_INSERT = text(f"""
-    WITH made AS (
+INSERT = f"""
+    made AS (
         INSERT INTO jobs (state, {", ".join(_NEW_COLUMNS)})
         SELECT '{INITIAL}', {", ".join(f"r.{name}" for name in _NEW_COLUMNS)} FROM {_new.sql}
-        RETURNING day, id, created_at)
-    INSERT INTO job_events (day, job_id, attempt, event, at)
-    SELECT day, id, 0, '{Event.SUBMIT}', created_at FROM made
-""")  # noqa: S608  # names and states of ours
+        RETURNING day, id, created_at),
+    told AS (
+        INSERT INTO job_events (day, job_id, attempt, event, at)
+        SELECT day, id, 0, '{Event.SUBMIT}', created_at FROM made RETURNING job_id)
+"""  # noqa: S608  # names and states of ours
 
 _CLAIMED = """id, attempt, kind_id, account_id, request, seed, salt, hold, reward, tokens_in, max_tokens, avoid, lost,
     created_at, deadline_at, attached"""
@@ -143,11 +144,6 @@ _READ_ON = text(f"""
 """)  # noqa: S608  # names of ours
 
 
-async def insert(conn: Connection, jobs: Sequence[NewJob]) -> None:
-    """Makes pending rows and their first events."""
-    await conn.execute(_INSERT, _new.bind(_new_row(job) for job in jobs))
-
-
 async def claim(conn: Connection, asks: Sequence[Ask], now: datetime) -> list[Claimed]:
     """Locks the first ready rows of each asked kind that nobody else has locked, as many as asked for."""
     rows = await conn.execute(statement(CLAIM), claim_values(asks, now))
@@ -209,6 +205,11 @@ async def read_on(conn: Connection, ids: Iterable[UUID], reader_until: datetime)
     """Says that somebody reads these attached jobs until then; returns those that have not ended."""
     rows = ((day_of(id_), id_) for id_ in ids)
     return set(await conn.scalars(_READ_ON, _ids.bind(rows) | {"reader_until": reader_until}))
+
+
+def insert_values(jobs: Sequence[NewJob]) -> dict[str, Any]:
+    """The parameters of INSERT."""
+    return _new.bind(_new_row(job) for job in jobs)
 
 
 def _new_row(job: NewJob) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -30,10 +31,10 @@ _ROOM = text("""
 
 _account = Batch("c", id="uuid", held="bigint", spent="bigint")
 _key = Batch("c", key_id="uuid", key_held="bigint", key_spent="bigint")
-_CHANGE = text(f"""
-    WITH accounts AS MATERIALIZED (
+CHANGED = f"""
+    accounts AS MATERIALIZED (
         SELECT s.account_id AS id, c.held, c.spent FROM {_account.sql} JOIN spend s ON s.account_id = c.id
-        ORDER BY s.account_id FOR UPDATE OF s),
+        WHERE {{after}} ORDER BY s.account_id FOR UPDATE OF s),
     keys AS MATERIALIZED (
         SELECT s.key_id AS id, c.key_held AS held, c.key_spent AS spent
         FROM {_key.sql} JOIN key_spend s ON s.key_id = c.key_id
@@ -44,16 +45,18 @@ _CHANGE = text(f"""
     used AS (
         UPDATE key_spend s SET held = s.held + k.held, spent = s.spent + k.spent FROM keys k
         WHERE s.key_id = k.id
-            AND s.held + k.held + s.spent + k.spent <= coalesce(s.budget, 9223372036854775807) RETURNING s.key_id AS id)
-    SELECT id FROM paying UNION ALL SELECT id FROM used
-""")  # noqa: S608  # names of ours
+            AND s.held + k.held + s.spent + k.spent <= coalesce(s.budget, 9223372036854775807) RETURNING s.key_id AS id),
+    changed AS (SELECT id FROM paying UNION ALL SELECT id FROM used)
+"""  # noqa: S608  # names of ours
+_CHANGE = text(f"WITH {CHANGED.format(after='true')} SELECT id FROM changed")  # noqa: S608  # names of ours
 
-_JOURNAL = text("""
+JOURNAL = """
     INSERT INTO journal (day, ref, kind, accounts, amounts, at)
     SELECT day, ref, kind, accounts, amounts, :at
     FROM json_to_recordset(CAST(:entries AS json))
         AS e(day date, ref uuid, kind text, accounts text[], amounts bigint[])
-""")
+"""
+_JOURNAL = text(JOURNAL)
 
 _owed = Batch(
     "p", day="date", job_id="uuid", attempt="integer", worker_pk="text", worker="bigint", platform="bigint",
@@ -80,15 +83,24 @@ async def read_room(conn: Connection, accounts: Iterable[UUID], keys: Iterable[U
 async def change(conn: Connection, accounts: Changes, keys: Changes) -> set[UUID]:
     """Changes the spend rows of accounts and, with all of those locked, of keys; returns those whose credit or budget
     allowed it."""
+    return set(await conn.scalars(_CHANGE, change_values(accounts, keys)))
+
+
+def change_values(accounts: Changes, keys: Changes) -> dict[str, Any]:
+    """The parameters of CHANGED."""
     rows = _account.bind((id_, *amounts) for id_, amounts in accounts.items())
-    rows |= _key.bind((id_, *amounts) for id_, amounts in keys.items())
-    return set(await conn.scalars(_CHANGE, rows))
+    return rows | _key.bind((id_, *amounts) for id_, amounts in keys.items())
 
 
 async def post(conn: Connection, entries: Sequence[Entry], at: datetime) -> None:
     """Writes entries into the journal; a second entry of a kind for the same job is a bug and raises IntegrityError."""
     if entries:
-        await conn.execute(_JOURNAL, {"entries": msgspec.json.encode(entries).decode(), "at": at})
+        await conn.execute(_JOURNAL, journal_values(entries, at))
+
+
+def journal_values(entries: Sequence[Entry], at: datetime) -> dict[str, Any]:
+    """The parameters of JOURNAL."""
+    return {"entries": msgspec.json.encode(entries).decode(), "at": at}
 
 
 async def owe(conn: Connection, payables: Iterable[Payable], now: datetime) -> None:

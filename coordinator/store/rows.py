@@ -66,6 +66,15 @@ class NewJob(Row, frozen=True, kw_only=True):
     idempotency_key: str | None
     body_hash: str
 
+    def pending(self) -> "Claimed":
+        """The row as a claim would find it the moment it is made."""
+        return Claimed(
+            id=self.id, attempt=0, kind_id=self.kind_id, account_id=self.account_id, request=self.request,
+            seed=self.seed, salt=self.salt, hold=self.hold, reward=self.reward, tokens_in=self.tokens_in,
+            max_tokens=self.max_tokens, avoid=[], lost=0, created_at=self.created_at, deadline_at=self.deadline_at,
+            attached=self.attached,
+        )  # fmt: skip
+
 
 class Ask(Row, frozen=True, kw_only=True):
     """How many jobs of a kind to claim, none younger than `min_age_ms`."""

@@ -10,8 +10,8 @@ import msgspec
 
 from coordinator.queue.limits import IDEMPOTENCY
 from coordinator.settle import ledger
-from coordinator.store import idempotency, jobs, money
-from coordinator.store.engine import Connection, Engine
+from coordinator.store import idempotency, money, submitting
+from coordinator.store.engine import Connection, Engine, alone
 from coordinator.store.money import Changes, Room
 from coordinator.store.rows import NewJob
 from shared.errors import BudgetExceeded, Conflict, Forbidden, HiveError
@@ -124,12 +124,21 @@ async def _write(engine: Engine, new: Sequence[NewJob], *, looking: bool) -> lis
     jobs on its own until it fits or is seen not to."""
     while True:
         try:
-            async with engine.begin() as conn:
-                return await _write_in(conn, new, looking=looking)
+            return await _tried(engine, new, looking=looking)
         except _OvertakenError:
             if looking and len(new) > 1:
                 return [answer for job in new for answer in await _write(engine, [job], looking=True)]
             looking = True
+
+
+async def _tried(engine: Engine, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
+    """One transaction; most often there is nothing to look up, and a single statement needs none around it."""
+    if looking or any(job.idempotency_key is not None for job in new):
+        async with engine.begin() as conn:
+            return await _write_in(conn, new, looking=looking)
+    async with alone(engine) as conn:
+        await _keep(conn, new)
+    return [job.id for job in new]
 
 
 async def _write_in(conn: Connection, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
@@ -138,6 +147,7 @@ async def _write_in(conn: Connection, new: Sequence[NewJob], *, looking: bool) -
     refused = admit(fresh, await _room(conn, fresh)) if looking else {}
     admitted = [job for job in fresh if job.id not in refused]
     if admitted:
+        await _reserve(conn, admitted)
         await _keep(conn, admitted)
     return [known.get(job.id) or refused.get(job.id) or job.id for job in new]
 
@@ -156,16 +166,18 @@ async def _known(conn: Connection, new: Sequence[NewJob]) -> dict[UUID, Answer]:
     return {id_: earlier if equal else _conflict() for id_, (earlier, equal) in same.items()}
 
 
-async def _keep(conn: Connection, new: Sequence[NewJob]) -> None:
-    """Writes jobs that fit, and last of all takes their holds out of the guarded rows."""
+async def _reserve(conn: Connection, new: Sequence[NewJob]) -> None:
+    """Takes the idempotency keys of these jobs for them."""
     keyed = [job for job in new if job.idempotency_key is not None]
     if keyed and await idempotency.take(conn, keyed, IDEMPOTENCY) < len(keyed):
         raise _OvertakenError
-    await jobs.insert(conn, new)
+
+
+async def _keep(conn: Connection, new: Sequence[NewJob]) -> None:
+    """Writes jobs and takes their holds out of the guarded rows."""
     holds = [entry for job in new for entry in ledger.hold(job.id, job.account_id, job.hold)]
-    await money.post(conn, holds, max(job.created_at for job in new))
     accounts, keys = _holds((j.account_id, j.hold) for j in new), _holds((j.key_id, j.hold) for j in new)
-    if await money.change(conn, accounts, keys) != accounts.keys() | keys.keys():
+    if not await submitting.submit(conn, new, holds, accounts, keys, max(job.created_at for job in new)):
         raise _OvertakenError
 
 

@@ -84,8 +84,9 @@ class Floor:
 
     async def submit(self, kind: Kind, **different: Any) -> UUID:
         """Submits a job and wakes the round, as the HTTP face does."""
-        job_id = await self.writer.submit(self.job(kind, **different))
-        self.dispatch.hub.wake(kind)
+        job = self.job(kind, **different)
+        job_id = await self.writer.submit(job)
+        self.dispatch.hub.submitted(kind, job)
         return job_id
 
     async def read(self, kind: Kind, *, attached: bool = True, **different: Any) -> Reader:
@@ -93,7 +94,7 @@ class Floor:
         job = self.job(kind, attached=attached, **different)
         reader = self.dispatch.relay.open(job.id, attached=attached)
         await self.writer.submit(job)
-        self.dispatch.hub.wake(kind)
+        self.dispatch.hub.submitted(kind, job)
         return reader
 
     async def view(self, job_id: UUID) -> JobView:
