@@ -55,8 +55,10 @@ class Intake:
         tokens_in = await self._count(submission.request)
         max_tokens = room(tokens_in, submission.max_tokens, entry)
         spec = kind_of(submission.placement, entry, tokens_in + max_tokens)
-        refuse_if_nobody(hive.hub.counts(spec), submission)
-        kind = await self._kind(spec)
+        kind = hive.kinds.known(spec)
+        if kind is None or not hive.hub.anyone(kind):
+            refuse_if_nobody(hive.hub.counts(spec), submission)
+        kind = kind or await self._kind(spec)
         job = new_job(
             submission,
             key=key,
@@ -95,11 +97,8 @@ class Intake:
         return prompt_tokens(request, vocabulary)
 
     async def _kind(self, spec: KindSpec) -> Kind:
-        known = self._hive.kinds.known(spec)
-        if known is None:
-            async with self._hive.engine.begin() as conn:
-                known = await self._hive.kinds.get(conn, spec)
-        return known
+        async with self._hive.engine.begin() as conn:
+            return await self._hive.kinds.get(conn, spec)
 
 
 def refuse_if_nobody(counts: Counts, submission: Submission) -> None:

@@ -134,6 +134,11 @@ class Hub:
         """For each kind the workers online now that may do its jobs; the rules run once per pair."""
         return {kind_id: dict(self._fits_of(self._kinds[kind_id])) for kind_id in kind_ids}
 
+    def anyone(self, kind: Kind) -> bool:
+        """Whether some worker online may do jobs of this kind; the rules run once per pair."""
+        self._know(kind)
+        return bool(self._fits_of(kind))
+
     def may(self, kind_id: int, facts: WorkerFacts) -> bool:
         """Whether a worker of these facts may be offered a job of this kind at all, now or later; no for a kind that is
         not known here."""

@@ -123,6 +123,10 @@ class Relay:
         """The job's log, made if it is new."""
         return self._channels.setdefault(job_id, Channel(job_id))
 
+    def ids_of(self, job_id: UUID) -> list[int]:
+        """The ids that were relayed of the job so far."""
+        return list(self._channels[job_id].ids) if job_id in self._channels else []
+
     def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic) -> None:
         """An attempt begins."""
         self.channel(job_id).assigned(attempt, worker)

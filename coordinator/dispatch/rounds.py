@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -88,14 +89,20 @@ async def _give(d: Dispatch, fresh: list[NewJob]) -> tuple[int, set[int]]:
     jobs = [job.pending() for job in fresh]
     now = d.clock()
     pairs = assign(jobs, d.hub.fits({job.kind_id for job in jobs}), d.hub.benches(d.now_ms()), now) if jobs else []
-    paired = {pair.job.id for pair in pairs}
-    gifts = []
-    if pairs:
-        async with alone(d.engine) as conn:
-            gifts = await _move(d, conn, pairs, now)
-    for gift in gifts:
-        _offer(d, gift, now)
-    return len(gifts), {job.kind_id for job in jobs if job.id not in paired}
+    left = {job.kind_id for job in jobs} if len(pairs) < len(jobs) else set()
+    if not pairs:
+        return 0, left
+    gifts = _gifts(d, pairs)
+    async with alone(d.engine) as conn:
+        moved, attempts = await asyncio.gather(_move(d, conn, gifts, now), _drawn_up(d, gifts, now))
+    for gift in moved:
+        _offer(d, gift.session, attempts[gift.job.id])
+    return len(moved), left
+
+
+async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID, Attempt]:
+    """The attempts, signed while the database makes up its mind; those that it refuses are never sent."""
+    return {gift.job.id: _attempt(d, gift, now) for gift in gifts}
 
 
 async def _claim(d: Dispatch, waiting: set[int]) -> Found:
@@ -110,12 +117,12 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     try:
         async with d.engine.begin() as conn:
             claimed = await moves.claim(conn, asked, now)
-            gifts = await _move(d, conn, assign(claimed, fits, benches, now), now)
+            gifts = await _move(d, conn, _gifts(d, assign(claimed, fits, benches, now)), now)
     except Away:
         d.hub.still_waiting(waiting)
         raise
     for gift in gifts:
-        _offer(d, gift, now)
+        _offer(d, gift.session, _attempt(d, gift, now))
     given = {gift.job.id for gift in gifts}
     counts = _count(claimed)
     more = {ask.kind_id for ask in asked if ask.min_age_ms or counts.get(ask.kind_id, 0) >= ask.limit}
@@ -132,15 +139,19 @@ def _count(jobs: list[Claimed]) -> dict[int, int]:
     return counts
 
 
-async def _move(d: Dispatch, conn: Connection, pairs: list[Pairing], now: datetime) -> list[Gift]:
-    """The guarded moves; what holds of them, without workers that went away while the rows were claimed."""
+def _gifts(d: Dispatch, pairs: list[Pairing]) -> list[Gift]:
+    """The pairs, without workers that went away while the rows were claimed."""
     online = d.hub.sessions
-    there = {pair.job.id: Gift(pair.job, online[pair.worker_pk]) for pair in pairs if pair.worker_pk in online}
-    if not there:
+    return [Gift(pair.job, online[pair.worker_pk]) for pair in pairs if pair.worker_pk in online]
+
+
+async def _move(d: Dispatch, conn: Connection, gifts: list[Gift], now: datetime) -> list[Gift]:
+    """The guarded moves; what holds of them."""
+    if not gifts:
         return []
-    moves_ = [_assignment(gift) for gift in there.values()]
+    moves_ = [_assignment(gift) for gift in gifts]
     moved = await moves.assign(conn, moves_, coordinator=d.name, now=now, lease_until=now + LEASE)
-    return [gift for job_id, gift in there.items() if job_id in moved]
+    return [gift for gift in gifts if gift.job.id in moved]
 
 
 def _assignment(gift: Gift) -> Assignment:
@@ -154,19 +165,22 @@ def _assignment(gift: Gift) -> Assignment:
     )
 
 
-def _offer(d: Dispatch, gift: Gift, now: datetime) -> None:
-    """Tells the worker. If it has gone meanwhile, its grace runs from now, as for any socket that dropped."""
-    job, session, at = gift.job, gift.session, in_ms(now)
-    number, resume_ids = job.attempt + 1, list(d.relay.channel(job.id).ids)
+def _attempt(d: Dispatch, gift: Gift, now: datetime) -> Attempt:
+    """The next attempt of a job, its offer signed; it goes on from the ids that earlier ones brought."""
+    job, at = gift.job, in_ms(now)
     body = body_of(
-        job, number, session.facts, d.catalogue,
-        resume_ids=resume_ids, geo_digest=d.geo_digest, expires_at=at + LEASE_MS,
+        job, job.attempt + 1, gift.session.facts, d.catalogue,
+        resume_ids=d.relay.ids_of(job.id), geo_digest=d.geo_digest, expires_at=at + LEASE_MS,
     )  # fmt: skip
-    attempt = Attempt(job, signed(d.key, body), at, at, at + LEASE_MS)
+    return Attempt(job, signed(d.key, body), at, at, at + LEASE_MS)
+
+
+def _offer(d: Dispatch, session: Session, attempt: Attempt) -> None:
+    """Tells the worker. If it has gone meanwhile, its grace runs from now, as for any socket that dropped."""
     d.hub.attempts.add(attempt)
-    d.relay.assigned(job.id, number, session.public)
-    session.last_job_at = at
+    d.relay.assigned(attempt.job_id, attempt.body.attempt, session.public)
+    session.last_job_at = attempt.offered_at
     session.send(attempt.offer)
     if d.hub.session_of(session.pk) is not session:
-        attempt.dropped_at = at
+        attempt.dropped_at = attempt.offered_at
         d.watch.set()

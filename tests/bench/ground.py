@@ -62,8 +62,11 @@ class Ground:
 
 def cpu_seconds(pid: int) -> float:
     """The processor time of a process and its children that live now; those that come and go are not counted."""
-    process = psutil.Process(pid)
-    return sum(float(sum(each.cpu_times()[:2])) for each in (process, *process.children(recursive=True)))
+    process, used = psutil.Process(pid), 0.0
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used += float(sum(each.cpu_times()[:2]))
+    return used
 
 
 @contextlib.asynccontextmanager
