@@ -1,11 +1,8 @@
 """`hive coordinator` and `hive keys`: for the operator of a coordinator."""
 
 import asyncio
-import gc
 import json
 import os
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,6 +14,7 @@ from rich.table import Table
 from coordinator.settings import Settings, load_settings
 from shared.errors import HiveError, RequestError, Unauthorized, Unavailable
 from shared.home import hive_home
+from shared.processes import run_server
 
 coordinator = typer.Typer(help="Run a coordinator.", no_args_is_help=True, pretty_exceptions_enable=False)
 keys = typer.Typer(help="API keys of a running coordinator.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -26,21 +24,6 @@ Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 def _settings(**flags: Any) -> Settings:
     return load_settings(os.environ, flags, hive_home())
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Runs the server's task on libuv's loop, where there is one for the system: a job takes less processor time then.
-
-    Jobs leave next to no cycles behind, so what was imported is never searched for them, and the rest seldom.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    if sys.platform == "win32":
-        asyncio.run(work)
-    else:
-        import uvloop  # noqa: PLC0415 - it is not made for Windows
-
-        uvloop.run(work)
 
 
 @coordinator.command()
@@ -53,7 +36,7 @@ def serve(
     """Serve until SIGTERM or Ctrl-C. Without HIVE_DATABASE_URL an embedded PostgreSQL runs beside it."""
     from coordinator.app import serve_until_stopped  # noqa: PLC0415 - `hive keys` should not load the server
 
-    _run(serve_until_stopped(_settings(host=host, port=port, admin_port=admin_port, ready_file=ready_file)))
+    run_server(serve_until_stopped(_settings(host=host, port=port, admin_port=admin_port, ready_file=ready_file)))
 
 
 @coordinator.command()

@@ -1,11 +1,13 @@
-"""What a process asks of the machine it runs on: a port that nobody has, and children that die with it."""
+"""What a process asks of the machine it runs on: a port that nobody has, children that die with it, a quick loop."""
 
+import asyncio
 import ctypes
+import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -28,3 +30,18 @@ def die_with_parent(number: int = signal.SIGTERM) -> Callable[[], None] | None:
         prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
     return ask
+
+
+def run_server(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a server's task on libuv's loop, where there is one for the system: a job takes less processor time then.
+
+    Jobs leave next to no cycles behind, so what was imported is never searched for them, and the rest seldom.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    if sys.platform == "win32":
+        asyncio.run(work)
+    else:
+        import uvloop  # noqa: PLC0415 - it is not made for Windows
+
+        uvloop.run(work)

@@ -16,6 +16,7 @@ from shared.protocol.messages import Message
 
 _META_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 512
+_LONG: Final = 16_384
 _TEMPLATE_FAULTS: Final = (
     JinjaError,
     TypeError,
@@ -44,6 +45,11 @@ class Asked(Protocol):
 
     @property
     def prompt(self) -> str | None: ...
+
+
+def is_long(asked: Asked) -> bool:
+    """Whether reading the prompt's tokens takes longer than handing it to a thread (about a millisecond)."""
+    return len(asked.prompt or "".join(message.content or "" for message in asked.messages or [])) > _LONG
 
 
 _NO_LOG: Final = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)

@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 from shared.crypto import sampler_seed
 from shared.protocol.messages import Done, Failed, Held, OfferBody, Progress, ToCoordinator, Tokens
 from shared.receipt import sign_receipt
-from shared.tokens import TemplateError, Vocabulary
+from shared.tokens import TemplateError, Vocabulary, is_long
 from worker.engine import wire
 from worker.engine.process import Engine
 from worker.receipts import Work, receipt_of
@@ -53,7 +53,7 @@ class Attempt:
         """Makes the answer; the result is signed, and not yet sent. Cancelling the task frees the slot."""
         started = self._clock()
         try:
-            prompt = await asyncio.to_thread(vocabulary.prompt_ids, self.offer)
+            prompt = await self._prompt(vocabulary)
         except TemplateError as error:
             return self._failed("invalid_request", str(error), retryable=False)
         loaded = await self._loaded(engine)
@@ -61,6 +61,12 @@ class Attempt:
         if isinstance(ending, wire.Failed):
             return self._failed(ending.code, ending.message, retryable=ending.retryable)
         return self._done(ending, len(prompt), started, loaded.engine_build)
+
+    async def _prompt(self, vocabulary: Vocabulary) -> list[int]:
+        """The ids of the prompt; a long one is read in a thread, so that the line stays alive."""
+        if is_long(self.offer):
+            return await asyncio.to_thread(vocabulary.prompt_ids, self.offer)
+        return vocabulary.prompt_ids(self.offer)
 
     async def _loaded(self, engine: Engine) -> wire.Loaded:
         """Waits for the model, telling the coordinator that it is still alive."""

@@ -20,6 +20,7 @@ from shared.crypto import fingerprint
 from shared.errors import HiveError
 from shared.geo.cells import at, cell_of, format_cell
 from shared.home import hive_home
+from shared.processes import run_server
 from shared.tiers import tier_name
 from worker import models as model_files
 from worker.daemon import Daemon
@@ -71,7 +72,7 @@ def join(
     if before is not None and lives(before):
         raise WorkerCommandError(f"a worker of {home} is running (process {before.pid}); `hive worker leave` stops it")
     _log_to_stderr(chosen.log_level)
-    asyncio.run(_work(home, chosen, ready_file))
+    run_server(_work(home, chosen, ready_file))
 
 
 @app.command()

@@ -13,10 +13,11 @@ from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.relay import Reader
 from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.placement import Asking, in_words
-from coordinator.submit.prepare import ENTROPY, is_long, kind_of, known_model, new_job, prompt_tokens, room
+from coordinator.submit.prepare import ENTROPY, kind_of, known_model, new_job, prompt_tokens, room
 from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import Entry
 from shared.errors import Unavailable
+from shared.tokens import is_long
 
 RETRY_AFTER_S = 5
 

@@ -109,11 +109,13 @@ def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) ->
     ):
         session.close(CloseCode.PROTOCOL, "more tokens or text than the offer allows")
         return
-    if message.ids and not attempt.started:
+    begins = bool(message.ids) and not attempt.started
+    if begins:
         attempt.started = True
         d.relay.status(attempt.job_id, State.COMPUTING)
-        d.report(Started(attempt))
     d.relay.tokens(attempt.job_id, body.attempt, message.offset, message.ids, message.text)
+    if begins:  # the reader first: the committer would take its turn before the first word goes out
+        d.report(Started(attempt))
 
 
 def _failed(d: Dispatch, attempt: Attempt, message: Failed) -> None:

@@ -20,7 +20,6 @@ MAX_TOKENS_UNASKED: Final = 2048
 ENTROPY: Final = 64
 """Random bytes that one job needs: 16 for its id, 16 for a seed, 32 for its salt."""
 
-_LONG: Final = 16_384
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -32,12 +31,6 @@ def known_model(model: str, catalogue: Mapping[str, Entry], key: KeyRow) -> Entr
     if key.models is not None and model not in key.models:
         raise Forbidden(f"This key may not use {model!r}.", code="model_not_allowed", param="model")
     return entry
-
-
-def is_long(request: JobRequest) -> bool:
-    """Whether counting the prompt's tokens takes longer than handing it to a thread (about a millisecond)."""
-    words = request.prompt or "".join(message.content or "" for message in request.messages or [])
-    return len(words) > _LONG
 
 
 def prompt_tokens(request: JobRequest, vocabulary: Vocabulary) -> int:
