@@ -2,7 +2,7 @@
 
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from nacl.signing import SigningKey
 
 from shared.errors import RequestError
 from shared.files import read_private, write_private
+from shared.geo.jurisdiction import InvalidJurisdiction, checked_groups
 
 PREFIX: Final = "HIVE_"
 SECRET_BYTES: Final = 32
@@ -21,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `public_host` is the name that workers dial (host or host:port), signed into the challenge. `pay_held_jobs` and
     `pay_held_hours` say how long a worker's pay waits; `payout_threshold` is in stroops, `payout_age_s` in seconds.
+    `groups` are the operator's own jurisdictions, each a comma list (`DACH=DE,AT,CH;OTHER=…` in the environment).
     Without `database_url` an embedded PostgreSQL runs in `state_dir`; without `horizon_url` nothing is paid out.
     """
 
@@ -38,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payout_threshold: int = 10_000_000
     payout_age_s: int = 3600
     trusted_proxies: list[str] = []
+    groups: dict[str, str] = {}
     log_level: str = "info"
     ready_file: Path | None = None
 
@@ -61,11 +64,13 @@ def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Pa
         values |= _section(file)
     for name in Settings.__struct_fields__:
         if (text := environ.get(PREFIX + name.upper())) is not None:
-            values[name] = text.split(",") if name == "trusted_proxies" else text
+            values[name] = _LISTS[name](text) if name in _LISTS else text
     values |= {name: value for name, value in flags.items() if value is not None}
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_path)
-    except msgspec.ValidationError as e:
+        found = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+        checked_groups(found.groups)
+        return found
+    except (msgspec.ValidationError, InvalidJurisdiction) as e:
         raise RequestError(f"The coordinator's settings do not hold: {e}.") from e
 
 
@@ -92,6 +97,15 @@ def _kept(file: Path) -> bytes:
     if len(kept) != SECRET_BYTES:
         raise RequestError(f"{file} is damaged; put back a copy of it, or move it away to have a new one made.")
     return kept
+
+
+def _named(text: str) -> dict[str, str]:
+    """The groups of `NAME=LIST;NAME=LIST`."""
+    pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+    return {name.strip(): listed for name, _, listed in pairs}
+
+
+_LISTS: Final[dict[str, Callable[[str], Any]]] = {"trusted_proxies": lambda text: text.split(","), "groups": _named}
 
 
 def _section(file: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from coordinator.store import views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from shared.errors import NotFound
+from shared.geo.jurisdiction import checked_groups
 
 
 class Face:
@@ -18,6 +19,7 @@ class Face:
 
     def __init__(self, hive: Hive) -> None:
         self.hive = hive
+        self.groups = checked_groups(hive.settings.groups)
         self.keys = KeyDesk(hive)
         self.intake = Intake(hive)
         self.swarm = Swarm(hive)

@@ -22,6 +22,7 @@ from coordinator.submit.request import (
     stops,
 )
 from shared.errors import RequestError
+from shared.geo.jurisdiction import NO_GROUPS, Groups
 from shared.protocol.messages import Message
 
 
@@ -38,12 +39,12 @@ class JobBody(CommonBody, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-def submission(body: JobBody, header: Callable[[str], str | None]) -> Submission:
+def submission(body: JobBody, header: Callable[[str], str | None], groups: Groups = NO_GROUPS) -> Submission:
     """The request that a job body asks for; raises RequestError for what is wrong or not supported."""
     refuse_common(body)
     return Submission(
         request=_request(body),
-        placement=placement([asked_by_headers(header), asked_by_body(body)]),
+        placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="hive",
         max_tokens=max_tokens_asked(body.max_tokens),
         seed=seed_text(body.seed),

@@ -40,7 +40,7 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     raw = await request.body()
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key))
-    accepted = await face.intake.take(submission(body, request.headers.get), key, sent)
+    accepted = await face.intake.take(submission(body, request.headers.get, face.groups), key, sent)
     status, created_at = State.PENDING, accepted.job.created_at
     if accepted.id != accepted.job.id:
         earlier = await face.job(accepted.id, key.account_id)

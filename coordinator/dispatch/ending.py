@@ -22,7 +22,7 @@ TRIES: Final = 4
 async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
     """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
     async with d.engine.begin() as conn:
-        before = await moves.cancel(conn, job_id, None, reason, d.clock())
+        before = await moves.cancel(conn, job_id, reason, d.clock())
         ended = await ended_views(conn, [job_id] if before is not None else [])
     for view in ended.values():
         stop(d, job_id, reason)

@@ -16,6 +16,7 @@ from coordinator.submit.body import (
 from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import JobRequest, Submission, max_tokens_asked, seed_text, stops
 from shared.errors import RequestError
+from shared.geo.jurisdiction import NO_GROUPS, Groups
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class ChatBody(CommonBody, frozen=True, kw_only=True):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-def submission(body: ChatBody, header: Callable[[str], str | None]) -> Submission:
+def submission(body: ChatBody, header: Callable[[str], str | None], groups: Groups = NO_GROUPS) -> Submission:
     """The request that a chat body asks for; raises RequestError for what is wrong or not supported.
 
     `max_completion_tokens` goes before `max_tokens`; the job lives as long as somebody reads it.
@@ -63,7 +64,7 @@ def submission(body: ChatBody, header: Callable[[str], str | None]) -> Submissio
             sampling=sampling_of(body),
             stop=stops(body.stop),
         ),
-        placement=placement([asked_by_headers(header), asked_by_body(body)]),
+        placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
         max_tokens=_max_tokens(body),
         seed=seed_text(body.seed),

@@ -32,7 +32,7 @@ async def chat_completions(request: HttpRequest) -> ASGIApp:
     raw = await request.body()
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request))
-    accepted = await face.intake.take(submission(body, request.headers.get), key, sent)
+    accepted = await face.intake.take(submission(body, request.headers.get, face.groups), key, sent)
     reader = accepted.reader
     assert reader is not None, "a chat's job is attached"
     if accepted.id != accepted.job.id:

@@ -17,14 +17,13 @@ from coordinator.queue.lifecycle import Event, State, after
 from coordinator.queue.limits import DECLINED
 from coordinator.store import ended, jobs
 from coordinator.store.changes import Live, Requeue
-from coordinator.store.ended import held_by
 from coordinator.store.engine import Connection
-from coordinator.store.jobs import assign, claim, start
+from coordinator.store.jobs import assign, claim
 from coordinator.store.rows import Ask, Assignment, Claimed, Outcome, Result
 
 __all__ = [
     "Ask", "Assignment", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign", "cancel", "claim",
-    "complete", "decline", "expire", "fail", "held_by", "lose", "renew", "repair", "start",
+    "renew", "repair",
 ]  # fmt: skip
 
 Told = tuple[UUID, int, str, str]
@@ -77,27 +76,6 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     return Reported(outcomes=await _outcomes(conn, told.finished, set(accepted.values())), states=states)
 
 
-async def complete(conn: Connection, results: Sequence[Result], now: datetime) -> list[Outcome]:
-    """Ends jobs with their results and settles them: the first result of a job's current attempt is accepted and paid,
-    all others change nothing. One outcome for each result, in their order."""
-    return (await apply(conn, Reports(finished=results), now)).outcomes
-
-
-async def lose(conn: Connection, held: Sequence[Told], now: datetime) -> list[tuple[UUID, State]]:
-    """Takes jobs from workers that went away: back to waiting, or failed at the third."""
-    return list((await apply(conn, Reports(lost=held), now)).states.items())
-
-
-async def decline(conn: Connection, held: Sequence[Told], now: datetime) -> set[UUID]:
-    """Takes back offers that a worker did not accept: no loss is counted."""
-    return set((await apply(conn, Reports(declined=held), now)).states)
-
-
-async def fail(conn: Connection, held: Sequence[tuple[UUID, int, str, str, str]], now: datetime) -> set[UUID]:
-    """Ends jobs whose attempt (id, attempt, worker, code, message) failed for good; returns those ended by this."""
-    return set((await apply(conn, Reports(failed=held), now)).states)
-
-
 async def repair(
     conn: Connection, expired: Sequence[Live], orphaned: Sequence[Live], lost: Sequence[Live], now: datetime
 ) -> None:
@@ -112,20 +90,12 @@ async def repair(
     await ending.end_all(conn, ends, now)
 
 
-async def cancel(conn: Connection, id_: UUID, account_id: UUID | None, reason: str, now: datetime) -> Live | None:
-    """Cancels a job, only its owner's if an account is given; returns what it was before, None if there is none or it
-    has ended."""
+async def cancel(conn: Connection, id_: UUID, reason: str, now: datetime) -> Live | None:
+    """Cancels a job; returns what it was before, None if there is none or it has ended."""
     job = (await jobs.lock(conn, [id_])).get(id_)
-    if job is None or account_id not in (None, job.account_id):
-        return None
-    await ending.end_all(conn, [(job, ending.cancelled(job, reason, now))], now)
+    if job is not None:
+        await ending.end_all(conn, [(job, ending.cancelled(job, reason, now))], now)
     return job
-
-
-async def expire(conn: Connection, ids: Iterable[UUID], now: datetime) -> set[UUID]:
-    """Ends jobs whose time is over; returns those that had not ended before."""
-    live = await jobs.lock(conn, ids)
-    return await ending.end_all(conn, [(job, ending.timed_out(job, now)) for job in live.values()], now)
 
 
 async def renew(

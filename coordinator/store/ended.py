@@ -48,15 +48,6 @@ _TALLY = text(f"""
         tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
 """)  # noqa: S608  # names of ours
 
-_held = Batch("h", day="date", id="uuid", attempt="integer")
-_HELD = text(f"""
-    SELECT j.id, j.attempt, j.state FROM {_held.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
-    WHERE j.attempt = h.attempt AND j.worker_pk = :worker_pk
-    UNION ALL
-    SELECT j.id, j.attempt, j.state FROM {_held.sql} JOIN jobs_ended j ON j.day = h.day AND j.id = h.id
-    WHERE j.attempt = h.attempt AND j.worker_pk = :worker_pk
-""")  # noqa: S608  # names of ours
-
 _result = Batch("h", day="date", id="uuid", attempt="integer", worker_pk="text")
 _COMPLETED = text(f"""
     SELECT j.id, j.attempt, j.worker_pk FROM {_result.sql} JOIN jobs_ended j ON j.day = h.day AND j.id = h.id
@@ -89,13 +80,6 @@ async def tally(conn: Connection, ends: Iterable[End], now: datetime) -> None:
         jobs, tokens_in, tokens_out = sums.get(e.state, (0, 0, 0))
         sums[e.state] = [jobs + 1, tokens_in + (e.tokens_in or 0), tokens_out + e.tokens_out]
     await conn.execute(_TALLY, _tally.bind((now.date(), state, *numbers) for state, numbers in sums.items()))
-
-
-async def held_by(conn: Connection, worker_pk: str, held: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], State]:
-    """The states of jobs whose current or last attempt is this (id, attempt) of this worker; others are missing."""
-    rows = ((day_of(id_), id_, attempt) for id_, attempt in held)
-    found = await conn.execute(_HELD, _held.bind(rows) | {"worker_pk": worker_pk})
-    return {(row.id, row.attempt): State(row.state) for row in found}
 
 
 async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]]) -> set[tuple[UUID, int, str]]:

@@ -56,20 +56,10 @@ async def set_tier(conn: Connection, pk: str, tier: int) -> bool:
     return (await conn.execute(update(workers).where(workers.c.pk == pk).values(tier=tier))).rowcount == 1
 
 
-async def set_state(conn: Connection, pk: str, state: str) -> bool:
-    """Sets a worker's standing: probation, active, suspended or revoked; False if there is no such worker."""
-    return (await conn.execute(update(workers).where(workers.c.pk == pk).values(state=state))).rowcount == 1
-
-
 async def get_worker(conn: Connection, pk: str) -> WorkerRow | None:
     """One registered worker."""
     row = (await conn.execute(select(workers).where(workers.c.pk == pk))).one_or_none()
     return None if row is None else _worker(row)
-
-
-async def list_workers(conn: Connection) -> list[WorkerRow]:
-    """All that ever registered and were not taken off, first come first."""
-    return [_worker(row) for row in await conn.execute(select(workers).order_by(workers.c.first_seen, workers.c.pk))]
 
 
 async def registered_since(conn: Connection, since: datetime) -> list[WorkerRow]:

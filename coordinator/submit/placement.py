@@ -1,13 +1,14 @@
 """Where a job may run: the caller's words for place, tier and evidence, read once and never relaxed."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from shared.errors import RequestError
 from shared.geo.cells import InvalidCell, format_cell, parse_cell
-from shared.geo.jurisdiction import InvalidJurisdiction, parse_jurisdiction, region_key
+from shared.geo.jurisdiction import NO_GROUPS, Groups, InvalidJurisdiction, parse_jurisdiction, region_key
 from shared.tiers import AGENT_NAMES, EVIDENCE, WORKER_NAMES, evidence_rank, tier_rank
 
 HEADERS: Final = {
@@ -60,15 +61,15 @@ def asked_by_headers(header: Callable[[str], str | None]) -> Asked:
     return Asked(names=HEADERS, **{field: header(name) for field, name in HEADERS.items()})
 
 
-def placement(asked: list[Asked]) -> Placement:
-    """The placement that headers and body ask for together.
+def placement(asked: list[Asked], groups: Groups = NO_GROUPS) -> Placement:
+    """The placement that headers and body ask for together; `groups` are the operator's own jurisdictions.
 
     Raises RequestError for a word that means nothing (`invalid_jurisdiction`, `invalid_cell`, `invalid_tier`,
     `invalid_delegation`, `invalid_request`) and for headers and body that disagree: neither is relaxed in silence.
     """
     for source in asked:
         _refuse_certificate(source)
-    region, countries = _agreed(asked, "jurisdiction", _jurisdiction) or ("", None)
+    region, countries = _agreed(asked, "jurisdiction", partial(_jurisdiction, groups)) or ("", None)
     return Placement(
         region=region,
         countries=countries,
@@ -115,11 +116,12 @@ def _agreed(asked: list[Asked], field: str, read: Callable[[str, str], Value]) -
     return found[0] if found else None
 
 
-def _jurisdiction(text: str, name: str) -> tuple[str, frozenset[str]]:
+def _jurisdiction(groups: Groups, text: str, name: str) -> tuple[str, frozenset[str]]:
     try:
-        countries = parse_jurisdiction(text)
+        countries = parse_jurisdiction(text, groups)
     except InvalidJurisdiction as e:
-        message = f"{text[:100]!r} is not a jurisdiction: it takes ISO 3166-1 alpha-2 codes, EU, EEA and GDPR."
+        known = ", ".join(["EU", "EEA", "GDPR", *sorted(groups)])
+        message = f"{text[:100]!r} is not a jurisdiction: it takes ISO 3166-1 alpha-2 codes and the groups {known}."
         raise RequestError(message, code="invalid_jurisdiction", param=name) from e
     return region_key(countries), countries
 

@@ -32,7 +32,9 @@ EU: Final[frozenset[str]] = _codes(
 EEA: Final[frozenset[str]] = EU | {"IS", "LI", "NO"}
 GDPR: Final[frozenset[str]] = EEA | {"CH", "GB"}
 GROUPS: Final[Mapping[str, frozenset[str]]] = {"EU": EU, "EEA": EEA, "GDPR": GDPR}
-NO_GROUPS: Final[Mapping[str, frozenset[str]]] = {}
+Groups = Mapping[str, frozenset[str]]
+"""Countries by the name of their group."""
+NO_GROUPS: Final[Groups] = {}
 _LONGEST_QUOTE: Final = 32
 
 
@@ -40,7 +42,7 @@ class InvalidJurisdiction(ValueError):
     """A part of the text is neither a country's code nor a group's name; the message names the part."""
 
 
-def parse_jurisdiction(text: str, groups: Mapping[str, frozenset[str]] = NO_GROUPS) -> frozenset[str]:
+def parse_jurisdiction(text: str, groups: Groups = NO_GROUPS) -> frozenset[str]:
     """Read a comma list of codes and groups as the union of their countries; InvalidJurisdiction names a wrong part.
 
     Case and spaces do not matter. `groups` are the operator's own, named in capitals; a code or a built-in group wins

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from coordinator.queue import moves
 from coordinator.settle.payout import Policy
 from coordinator.settle.stellar import worker_address
 from coordinator.store import payables, views
 from coordinator.store.engine import Engine
 from tests.machine.payout_world import World
-from tests.postgres.made import open_shop, result
+from tests.postgres.made import complete, open_shop, result
 
 HOUR = timedelta(hours=1)
 NEWER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +59,7 @@ async def test_a_job_is_settled_once_its_batch_is_read_back_from_the_ledger(worl
     (job,) = await shop.submit(shop.job())
     (claimed,) = await shop.assigned(worker)
     async with world.engine.begin() as conn:
-        await moves.complete(conn, [result(job, claimed.attempt, worker)], world.now)
+        await complete(conn, [result(job, claimed.attempt, worker)], world.now)
     payer = await world.started()
 
     async def shown() -> tuple[bool, str | None]:

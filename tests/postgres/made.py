@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,11 +11,13 @@ import msgspec
 from sqlalchemy import text
 
 from coordinator.queue import moves
+from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import LEASE
+from coordinator.queue.moves import Reports
 from coordinator.settle import ledger
-from coordinator.store import accounts, kinds
+from coordinator.store import accounts, jobs, kinds
 from coordinator.store.engine import Connection, Engine
-from coordinator.store.rows import AccountRow, Ask, Assignment, Claimed, Kind, KindSpec, NewJob, Result
+from coordinator.store.rows import AccountRow, Ask, Assignment, Claimed, Kind, KindSpec, NewJob, Outcome, Result
 from coordinator.submit.writer import Writer
 from shared.ids import new_job_id
 from shared.receipt import Receipt
@@ -107,6 +109,39 @@ def result(id_: UUID, attempt: int, worker: str = WORKER, **different: Any) -> R
         coordinator_signature="2" * 128, coordinator_pk="3" * 64, cost=HOLD * 4 // 10, share=(3, 3),
     )  # fmt: skip
     return msgspec.structs.replace(usual, **different)
+
+
+async def complete(conn: Connection, results: Sequence[Result], now: datetime) -> list[Outcome]:
+    """These results came; one outcome for each."""
+    return (await moves.apply(conn, Reports(finished=results), now)).outcomes
+
+
+async def lose(conn: Connection, held: Sequence[moves.Told], now: datetime) -> list[tuple[UUID, State]]:
+    """The workers of these attempts went away; the new states of their jobs."""
+    return list((await moves.apply(conn, Reports(lost=held), now)).states.items())
+
+
+async def decline(conn: Connection, held: Sequence[moves.Told], now: datetime) -> set[UUID]:
+    """These offers were not accepted; the jobs that wait again."""
+    return set((await moves.apply(conn, Reports(declined=held), now)).states)
+
+
+async def fail(conn: Connection, held: Sequence[tuple[UUID, int, str, str, str]], now: datetime) -> set[UUID]:
+    """These attempts failed for good; the jobs that ended."""
+    return set((await moves.apply(conn, Reports(failed=held), now)).states)
+
+
+async def expire(conn: Connection, ids: Iterable[UUID], now: datetime) -> set[UUID]:
+    """The time of these jobs is over; those that had not ended."""
+    live = await jobs.lock(conn, ids)
+    await moves.repair(conn, list(live.values()), [], [], now)
+    return set(live)
+
+
+async def set_state(conn: Connection, pk: str, state: str) -> int:
+    """A person's word on a worker's standing; how many workers it was about."""
+    said = text("UPDATE workers SET state = :state WHERE pk = :pk")
+    return (await conn.execute(said, {"state": state, "pk": pk})).rowcount
 
 
 async def books(shop: Shop) -> dict[str, int]:

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection as SyncConnection
 from sqlalchemy.exc import IntegrityError
 
-from coordinator.queue import moves
 from coordinator.queue.lifecycle import Event
 from coordinator.store import ended, jobs, kinds
 from coordinator.store.engine import Connection, Engine
@@ -168,7 +167,7 @@ async def test_an_event_happens_once_in_an_attempt(engine: Engine) -> None:
     (id_,) = await shop.submit(shop.job())
     await shop.assigned()
     async with engine.begin() as conn:
-        assert await moves.start(conn, [(id_, 1, "ab" * 32)] * 2, NOW) == {id_}
+        assert await jobs.start(conn, [(id_, 1, "ab" * 32)] * 2, NOW) == {id_}
     async with engine.connect() as conn:
         told = await conn.scalars(text("SELECT event FROM job_events WHERE job_id = :id"), {"id": id_})
         assert sorted(told) == sorted([Event.SUBMIT, Event.ASSIGN, Event.START])

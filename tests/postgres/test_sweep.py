@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import KEPT, LEASE, NO_PROGRESS, READER, STORED
 from coordinator.queue.sweep import Swept, Verdict, one_round, verdict
@@ -16,7 +15,7 @@ from coordinator.store import views
 from coordinator.store.changes import Live
 from coordinator.store.engine import Engine
 from coordinator.store.partitions import DAYS_AHEAD, DAYS_BEHIND
-from tests.postgres.made import HOLD, NOW, OTHER, WORKER, check_books, open_shop, result
+from tests.postgres.made import HOLD, NOW, OTHER, WORKER, check_books, complete, open_shop, result
 
 PAST, FUTURE = NOW, NOW + timedelta(microseconds=1)
 CASES = list(product((PAST, FUTURE), (PAST, FUTURE, None), (PAST, FUTURE, None)))
@@ -60,7 +59,7 @@ async def test_a_fenced_attempt_pays_nothing(engine: Engine) -> None:
     await shop.assigned()
     await one_round(engine, NOW + LEASE)
     async with engine.begin() as conn:
-        (told,) = await moves.complete(conn, [result(id_, 1)], NOW + LEASE)
+        (told,) = await complete(conn, [result(id_, 1)], NOW + LEASE)
     assert (told.verdict, await state_of(engine, id_)) == ("late", State.PENDING)
     assert (await check_books(shop)).spent == 0
 
@@ -100,7 +99,7 @@ async def test_prompt_and_result_are_purged_when_their_time_is_over(engine: Engi
     await shop.submit(day, month)
     await shop.assigned()
     async with engine.begin() as conn:
-        await moves.complete(conn, [result(day.id, 1), result(month.id, 1)], NOW)
+        await complete(conn, [result(day.id, 1), result(month.id, 1)], NOW)
     left = text("SELECT id FROM jobs_ended WHERE request IS NOT NULL AND result IS NOT NULL AND result_ids IS NOT NULL")
     for now, purged, kept in (
         (NOW + KEPT - timedelta(seconds=1), 0, {day.id, month.id}),

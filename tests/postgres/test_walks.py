@@ -11,9 +11,23 @@ from hypothesis import strategies as st
 from coordinator.queue import moves, sweep
 from coordinator.queue.lifecycle import TERMINAL, Event, State, after
 from coordinator.queue.limits import DECLINED, LEASE
-from coordinator.store import views
+from coordinator.store import jobs, views
 from coordinator.store.engine import connect
-from tests.postgres.made import HOLD, NOW, OTHER, WORKER, Shop, check_books, open_shop, result
+from tests.postgres.made import (
+    HOLD,
+    NOW,
+    OTHER,
+    WORKER,
+    Shop,
+    check_books,
+    complete,
+    decline,
+    expire,
+    fail,
+    lose,
+    open_shop,
+    result,
+)
 
 STEPS = st.lists(
     st.tuples(
@@ -84,20 +98,20 @@ class Walk:
         async with self.shop.engine.begin() as conn:
             match event:
                 case Event.START:
-                    await moves.start(conn, [(id_, attempt, worker)], self.now)
+                    await jobs.start(conn, [(id_, attempt, worker)], self.now)
                 case Event.COMPLETE:
                     done = result(id_, attempt, worker, cost=cost, share=(1, 3))
-                    await moves.complete(conn, [done, done], self.now)
+                    await complete(conn, [done, done], self.now)
                 case Event.LOSE:
-                    await moves.lose(conn, [(id_, attempt, worker, "silent")] * 2, self.now)
+                    await lose(conn, [(id_, attempt, worker, "silent")] * 2, self.now)
                 case Event.DECLINE:
-                    await moves.decline(conn, [(id_, attempt, worker, "busy")], self.now)
+                    await decline(conn, [(id_, attempt, worker, "busy")], self.now)
                 case Event.FAIL:
-                    await moves.fail(conn, [(id_, attempt, worker, "crashed", "")], self.now)
+                    await fail(conn, [(id_, attempt, worker, "crashed", "")], self.now)
                 case Event.EXPIRE:
-                    await moves.expire(conn, [id_], self.now)
+                    await expire(conn, [id_], self.now)
                 case Event.CANCEL:
-                    await moves.cancel(conn, id_, self.shop.account, "", self.now)
+                    await moves.cancel(conn, id_, "", self.now)
                 case _:
                     raise AssertionError(event)
 
@@ -142,16 +156,16 @@ async def rush(url: str) -> None:
         while got := await shop.assigned(worker, now, most=7):
             held = [(job.id, job.attempt, worker) for job in reversed(got)]
             async with engine.begin() as conn:
-                await moves.start(conn, held[:4], now)
+                await jobs.start(conn, held[:4], now)
             async with engine.begin() as conn:
-                await moves.lose(conn, [(*one, "silent") for one in held[:2]], now)
+                await lose(conn, [(*one, "silent") for one in held[:2]], now)
             async with engine.begin() as conn:
-                await moves.complete(conn, [result(*one) for one in held], now)
+                await complete(conn, [result(*one) for one in held], now)
 
     async def canceller() -> None:
         for id_ in ids[::5]:
             async with engine.begin() as conn:
-                await moves.cancel(conn, id_, None, "", now)
+                await moves.cancel(conn, id_, "", now)
 
     async def sweeper() -> None:
         for _ in range(10):

@@ -168,10 +168,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(engine: Engine, state_dir: Path) -> AsyncIterator[Served]:
+async def serving(engine: Engine, state_dir: Path, **settings: Any) -> AsyncIterator[Served]:
     """The public and the admin app on ports of their own."""
     secrets = Secrets(SigningKey.generate(), b"pepper" * 5, "hive-admin-test")
-    hive = TestHive(engine, Settings(state_dir=state_dir), secrets, Recording(engine))
+    hive = TestHive(engine, Settings(state_dir=state_dir, **settings), secrets, Recording(engine))
     key = await make_key(hive)
     async with listening(public_app(hive)) as base_url, listening(admin_app(hive)) as admin_url:
         writing = asyncio.create_task(hive.writer.real.run())

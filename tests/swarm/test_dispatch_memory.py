@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from coordinator.dispatch import watch
-from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.store import workers
 from coordinator.store.engine import Engine
 from shared.protocol.messages import Capabilities, Gpu, Inventory
+from tests.postgres.made import expire, lose
 from tests.swarm.floor import MODEL, Floor, opened
 from tests.swarm.scripted import NEW_YORK
 from tests.swarm.test_dispatch_repairs import attempt_at
@@ -50,8 +50,8 @@ async def test_the_log_of_a_job_that_ended_unseen_is_forgotten(floor: Floor) -> 
         await worker.offers.get()
         attempt = attempt_at(floor, job_id)
         async with floor.engine.begin() as conn:
-            await moves.lose(conn, [(*attempt.key, "the lease was over")], datetime.now(UTC))
-            await moves.expire(conn, [job_id], datetime.now(UTC))
+            await lose(conn, [(*attempt.key, "the lease was over")], datetime.now(UTC))
+            await expire(conn, [job_id], datetime.now(UTC))
         await watch.renew(floor.dispatch)
         assert floor.dispatch.relay.unread() == [job_id]
         await watch.look(floor.dispatch)

@@ -16,6 +16,7 @@ from coordinator.queue.lifecycle import State
 from coordinator.store import held
 from coordinator.store.engine import Engine
 from shared.protocol.messages import Held
+from tests.postgres.made import lose
 from tests.swarm.floor import Floor, opened, rest, serving
 
 
@@ -37,7 +38,7 @@ async def test_a_job_cancelled_by_another_process_ends_here_too(floor: Floor) ->
         reader = await floor.read(await floor.kind())
         await worker.offers.get()
         async with floor.engine.begin() as conn:
-            await moves.cancel(conn, reader.job_id, None, "elsewhere", datetime.now(UTC))
+            await moves.cancel(conn, reader.job_id, "elsewhere", datetime.now(UTC))
         await watch.look(floor.dispatch)
         assert (await worker.cancels.get()).job_id == str(reader.job_id)
         events = await rest(reader)
@@ -62,7 +63,7 @@ async def test_an_attempt_that_the_sweep_fenced_is_stopped_and_done_again(floor:
         await worker.offers.get()
         attempt = attempt_at(floor, job_id)
         async with floor.engine.begin() as conn:
-            await moves.lose(conn, [(*attempt.key, "the lease was over")], datetime.now(UTC))
+            await lose(conn, [(*attempt.key, "the lease was over")], datetime.now(UTC))
         await watch.renew(floor.dispatch)
         assert (await worker.cancels.get()).attempt == 1
         assert worker.gate is not None

@@ -27,6 +27,7 @@ from shared.protocol.messages import (
     Progress,
     Tokens,
 )
+from tests.postgres.made import set_state
 from tests.swarm.floor import DIGEST, MODEL, Floor, opened
 from tests.swarm.scripted import BERLIN, ScriptedWorker
 
@@ -119,7 +120,7 @@ async def test_a_revoked_worker_does_not_get_in(floor: Floor) -> None:
     async with worker.connected(floor.url):
         pass
     async with floor.engine.begin() as conn:
-        await workers.set_state(conn, worker.pk, "revoked")
+        await set_state(conn, worker.pk, "revoked")
     async with worker.connected(floor.url, refused=True):
         assert worker.closed is not None
         assert worker.closed.code is CloseCode.REVOKED
@@ -206,7 +207,7 @@ async def test_a_worker_that_leaves_gets_no_more_jobs_and_leaves_the_register(fl
     counts = floor.dispatch.hub.counts(kind)
     assert (counts.registered, counts.online, counts.possible) == (0, 0, 0)
     async with floor.engine.connect() as conn:
-        assert await workers.list_workers(conn) == []
+        assert await workers.get_worker(conn, worker.pk) is None
 
 
 async def test_an_inventory_changes_what_a_worker_is_offered(floor: Floor) -> None:

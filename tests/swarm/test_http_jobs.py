@@ -208,3 +208,16 @@ async def test_an_ended_job_is_told_to_who_comes_late(served: Served) -> None:
         watching.close()
     assert "event: error" in events.text
     assert "job_timeout" in events.text
+
+
+async def test_an_operators_own_jurisdiction_can_be_asked_for(engine: Engine, tmp_path: Path) -> None:
+    async with serving(engine, tmp_path, groups={"DACH": "DE,AT,CH"}) as served, served.client() as http:
+        served.hive.join(online("rome"))
+        refused = await http.post("/hive/jobs", json={**JOB, "jurisdiction": "dach"})
+        assert (refused.status_code, error_of(refused)["code"]) == (503, "no_workers")
+        served.hive.join(online("berlin"))
+        made = await http.post("/hive/jobs", json=JOB, headers={"x-hive-jurisdiction": "DACH"})
+        assert made.status_code == 201, made.text
+        unknown = error_of(await http.post("/hive/jobs", json={**JOB, "jurisdiction": "dachs"}))
+    assert (unknown["code"], unknown["param"]) == ("invalid_jurisdiction", "jurisdiction")
+    assert "DACH" in unknown["message"]
