@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from coordinator.api.answers import Answer, json_answer
-from coordinator.api.bodies import decoded, stroops_of
+from coordinator.api.bodies import body_of, decoded, stroops_of
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.keys import key_hash, new_secret, sent_secret, shown_prefix, unauthorized
@@ -57,7 +57,7 @@ _GRANT: Final = msgspec.json.Decoder(Grant)
 async def create_key(request: HttpRequest) -> ASGIApp:
     """Make a key; its secret is in this answer and nowhere else."""
     hive = face_of(request).hive
-    wanted = decoded(_NEW_KEY, await request.body())
+    wanted = decoded(_NEW_KEY, await body_of(request))
     _refuse_odd_words(wanted)
     budget, grant = _stroops("budget", wanted.budget), _stroops("grant", wanted.grant)
     secret, now, key_id = new_secret(os.urandom(32)), hive.clock(), uuid4()
@@ -114,7 +114,7 @@ async def get_account(request: HttpRequest, account_id: FromPath[UUID]) -> ASGIA
 async def grant_credit(request: HttpRequest, account_id: FromPath[UUID]) -> ASGIApp:
     """Put GNS on an account; answers with its money."""
     hive = face_of(request).hive
-    stroops = _stroops("gns", decoded(_GRANT, await request.body()).gns)
+    stroops = _stroops("gns", decoded(_GRANT, await body_of(request)).gns)
     if not stroops:
         raise RequestError("gns must be more than 0.", param="gns")
     async with hive.engine.begin() as conn:

@@ -1,18 +1,35 @@
 """Reading bodies: JSON into structs, amounts into stroops, and in plain words what is wrong with them."""
 
+import asyncio
 from decimal import Decimal
 from typing import Final, TypeVar
 
 import msgspec
+from litestar.exceptions import InternalServerException
 
 from coordinator.api.errors import malformed
+from coordinator.api.hive import HttpRequest
 from shared.errors import RequestError
 from shared.ids import to_stroops
 
 Body = TypeVar("Body")
 
+BODY_S: Final = 60.0
+"""How long a body may take: a client that never ends its own would hold a connection and its memory for ever."""
+
 _MOST_DIGITS: Final = 40
 """Beyond these no amount can be meant, and decimals with a huge exponent are not reckoned with at all."""
+
+
+async def body_of(request: HttpRequest, within_s: float = BODY_S) -> bytes:
+    """The whole body; raises RequestError if it is cut off or takes too long."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await request.body()
+    except TimeoutError as e:
+        raise RequestError(f"The body did not come within {within_s:g} s.") from e
+    except InternalServerException as e:  # all that the framework raises here: the client hung up
+        raise RequestError("The body was cut off.") from e
 
 
 def decoded(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from coordinator.api.answers import json_answer
-from coordinator.api.bodies import decoded
+from coordinator.api.bodies import body_of, decoded
 from coordinator.api.events import JobEvents
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
@@ -37,7 +37,7 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     face = face_of(request)
     received = perf_counter()
     key = await face.keys.caller(request)
-    raw = await request.body()
+    raw = await body_of(request)
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key))
     accepted = await face.intake.take(submission(body, request.headers.get, face.groups), key, sent)

@@ -1,16 +1,22 @@
 """What callers are told: the one shape, the field at fault, the routes that come later, keys that are not good."""
 
+import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from litestar import Request
 from litestar.exceptions import MethodNotAllowedException, NotFoundException, PermissionDeniedException
+from litestar.testing import RequestFactory
 
-from coordinator.api.bodies import decoded
+from coordinator.api.bodies import body_of, decoded
 from coordinator.api.document import OPERATIONS, openapi
 from coordinator.api.errors import as_hive_error, error_body, error_headers
+from coordinator.api.hive import HttpRequest
 from coordinator.api.job_body import JobBody
 from coordinator.api.keys import PREFIX, key_hash, new_secret, sent_secret, shown_prefix
 from coordinator.api.later import LATER, is_later
@@ -138,3 +144,24 @@ def test_the_document_is_whole() -> None:
 def test_a_proxy_that_is_no_address_is_one_sentence() -> None:
     with pytest.raises(RequestError, match="HIVE_TRUSTED_PROXIES"):
         networks(["10.0.0.0/8", "my-proxy"])
+
+
+def request_that(receive: Callable[[], Awaitable[Any]]) -> HttpRequest:
+    scope: Any = {**RequestFactory().post("/hive/jobs").scope, "state": {}}
+    return Request(scope, receive=receive)
+
+
+async def test_a_body_that_is_cut_off_is_the_callers_fault() -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(RequestError, match="cut off"):
+        await body_of(request_that(gone))
+
+
+async def test_a_body_that_never_ends_is_not_waited_for() -> None:
+    async def silent() -> Any:
+        await asyncio.Event().wait()
+
+    with pytest.raises(RequestError, match="within 0 s"):
+        await body_of(request_that(silent), within_s=0)
