@@ -78,13 +78,13 @@ class Intake:
         reader = self._hive.relay.open(job.id, attached=True) if job.attached else None
         try:
             job_id = await self._hive.writer.submit(job)
+            if job_id == job.id:
+                self._hive.hub.submitted(kind, job)
+                await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
         except BaseException:
             if reader is not None:
                 reader.close()
             raise
-        if job_id == job.id:
-            self._hive.hub.submitted(kind, job)
-            await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
         if reader is not None and job_id != job.id:
             reader.close()
             reader = self._hive.relay.open(job_id, attached=True)

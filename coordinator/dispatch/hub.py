@@ -122,8 +122,7 @@ class Hub:
         waiting, self._waiting = self._waiting & self._kinds.keys(), set()
         fresh, self._fresh = self._fresh, []
         self.work.clear()
-        first = [job for job in fresh if job.kind_id in self._kinds and job.kind_id not in waiting]
-        waiting |= {job.kind_id for job in fresh if job.kind_id in self._kinds} - {job.kind_id for job in first}
+        first = [job for job in fresh if job.kind_id not in waiting]
         return waiting, sorted(first, key=lambda job: tag(job.created_at, job.priority))
 
     def still_waiting(self, kind_ids: Iterable[int]) -> None:
@@ -131,8 +130,9 @@ class Hub:
         self._waiting.update(kind_ids)
 
     def fits(self, kind_ids: Iterable[int]) -> Mapping[int, Mapping[str, Fit]]:
-        """For each kind the workers online now that may do its jobs; the rules run once per pair."""
-        return {kind_id: dict(self._fits_of(self._kinds[kind_id])) for kind_id in kind_ids}
+        """For each kind that is known here the workers online now that may do its jobs; the rules run once per pair."""
+        known = [self._kinds[kind_id] for kind_id in kind_ids if kind_id in self._kinds]
+        return {kind.id: dict(self._fits_of(kind)) for kind in known}
 
     def anyone(self, kind: Kind) -> bool:
         """Whether some worker online may do jobs of this kind; the rules run once per pair."""
@@ -173,7 +173,8 @@ class Hub:
             self._kinds[kind.id] = kind
 
     def _forget_idle_kinds(self) -> None:
-        self._kinds = {kind_id: kind for kind_id, kind in self._kinds.items() if kind_id in self._waiting}
+        needed = self._waiting | {job.kind_id for job in self._fresh}
+        self._kinds = {kind_id: kind for kind_id, kind in self._kinds.items() if kind_id in needed}
         self._fits = {kind_id: fits for kind_id, fits in self._fits.items() if kind_id in self._kinds}
 
     def _fits_of(self, kind: Kind) -> dict[str, Fit]:

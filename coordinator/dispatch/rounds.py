@@ -14,6 +14,7 @@ from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
 from coordinator.dispatch.waiting import wait_at_most
 from coordinator.match.assign import Pairing, asks, assign
+from coordinator.match.score import Bench
 from coordinator.queue import moves
 from coordinator.queue.limits import LEASE
 from coordinator.store.engine import Away, Connection, alone
@@ -75,7 +76,7 @@ async def one_round(d: Dispatch) -> Found:
     """Gives pending jobs to free slots once. Raises Away, and then all that was not given away waits on."""
     waiting, fresh = d.hub.take_waiting()
     try:
-        given, left = await _give(d, fresh)
+        given, left = await _give(d, fresh, waiting)
     except Away:
         d.hub.still_waiting(waiting | {job.kind_id for job in fresh})
         raise
@@ -83,21 +84,28 @@ async def one_round(d: Dispatch) -> Found:
     return Found(given + found.assigned, soon=found.soon)
 
 
-async def _give(d: Dispatch, fresh: list[NewJob]) -> tuple[int, set[int]]:
+async def _give(d: Dispatch, fresh: list[NewJob], waiting: set[int]) -> tuple[int, set[int]]:
     """Gives away jobs whose rows are known because they were just written here: one guarded statement, no claim. How
-    many were given, and the kinds of those that found no slot."""
-    jobs = [job.pending() for job in fresh]
-    now = d.clock()
-    pairs = assign(jobs, d.hub.fits({job.kind_id for job in jobs}), d.hub.benches(d.now_ms()), now) if jobs else []
-    left = {job.kind_id for job in jobs} if len(pairs) < len(jobs) else set()
-    if not pairs:
-        return 0, left
-    gifts = _gifts(d, pairs)
-    async with alone(d.engine) as conn:
-        moved, attempts = await asyncio.gather(_move(d, conn, gifts, now), _drawn_up(d, gifts, now))
-    for gift in moved:
-        _offer(d, gift.session, attempts[gift.job.id])
-    return len(moved), left
+    many were given, and the kinds of those that were not. A worker for which something waits is left to the claim."""
+    if not fresh:
+        return 0, set()
+    now, jobs = d.clock(), [job.pending() for job in fresh]
+    wanted = {pk for workers in d.hub.fits(waiting).values() for pk in workers}
+    benches = {
+        pk: Bench(bench.slots, bench.slots, bench.last_ms) if pk in wanted else bench
+        for pk, bench in d.hub.benches(d.now_ms()).items()
+    }
+    gifts = _gifts(d, assign(jobs, d.hub.fits({job.kind_id for job in jobs}), benches, now))
+    moved = []
+    if gifts:
+        async with alone(d.engine) as conn:
+            drawing = asyncio.ensure_future(_drawn_up(d, gifts, now))
+            moved = await _move(d, conn, gifts, now)
+            attempts = await drawing
+        for gift in moved:
+            _offer(d, gift.session, attempts[gift.job.id])
+    given = {gift.job.id for gift in moved}
+    return len(moved), {job.kind_id for job in jobs if job.id not in given}
 
 
 async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID, Attempt]:

@@ -3,6 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, TextClause, event, exc, text
@@ -31,9 +32,11 @@ _SETTINGS: Final = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
+    "tcp_keepalives_idle": "60",  # the pool's last connections may rest for hours, and a gateway forgets them
     "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
     "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S}s",
 }
+_ALONE: Final[WeakKeyDictionary[Engine, Engine]] = WeakKeyDictionary()
 _GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,
@@ -82,12 +85,10 @@ def connect(url: str) -> Engine:
 
 def alone(engine: Engine) -> AbstractAsyncContextManager[Connection]:
     """A connection on which each statement is a transaction of its own: one round trip instead of three."""
-    return _autocommitting(engine).connect()
-
-
-@cache
-def _autocommitting(engine: Engine) -> Engine:
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    found = _ALONE.get(engine)
+    if found is None:
+        found = _ALONE[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return found.connect()
 
 
 @cache

@@ -25,8 +25,8 @@ _held = Batch("h", day="date", id="uuid", attempt="integer")
 _COLUMNS = ", ".join(f"j.{name}" for name in Claimed.__struct_fields__ if name != "attempt")
 _RECALL = text(f"""
     SELECT {_COLUMNS}, j.attempt - 1 AS attempt, j.state
-    FROM {_held.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
-    WHERE j.attempt = h.attempt AND j.worker_pk = :worker_pk AND j.state IN ('assigned', 'computing')
+    FROM (SELECT j.*, h.attempt AS told FROM {_held.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id OFFSET 0) AS j
+    WHERE j.attempt = told AND j.worker_pk = :worker_pk AND j.state IN ('assigned', 'computing')
 """)  # noqa: S608  # names of ours
 
 _ids = Batch("w", day="date", id="uuid")

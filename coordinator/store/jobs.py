@@ -64,17 +64,23 @@ CLAIM = f"""
         ORDER BY tag LIMIT ask.most FOR UPDATE SKIP LOCKED) AS j
 """  # noqa: S608  # names and states of ours
 
+# Rows are found by their key alone and asked for the rest when they are locked: with more to go by, the planner of a
+# small table would rather walk all of it, and keep to that plan when it has grown.
 _move = Batch("m", day="date", id="uuid", attempt="integer", worker_pk="text", cell="text", price="bigint")
 ASSIGN = f"""
-    WITH taken AS (
-        UPDATE jobs j SET state = '{target(Event.ASSIGN)}', attempt = j.attempt + 1, worker_pk = m.worker_pk,
-            worker_cell = m.cell, coordinator = :coordinator, lease_until = :lease_until,
+    WITH believed AS (
+        SELECT j.day, j.id, m.worker_pk, m.cell, m.price, j.attempt = m.attempt AND j.deadline_at > :now
+            AND j.state IN ({sql_states(sources(Event.ASSIGN))}) AS holds
+        FROM {_move.sql} JOIN jobs j ON j.day = m.day AND j.id = m.id
+        ORDER BY j.id FOR UPDATE OF j SKIP LOCKED),
+    taken AS (
+        UPDATE jobs j SET state = '{target(Event.ASSIGN)}', attempt = j.attempt + 1, worker_pk = b.worker_pk,
+            worker_cell = b.cell, coordinator = :coordinator, lease_until = :lease_until,
             assigned_at = coalesce(j.assigned_at, :now),
             due_at = CASE WHEN j.attempt = 0 THEN least(j.deadline_at, :stuck_at) ELSE j.due_at END
-        FROM {_move.sql}
-        WHERE j.day = m.day AND j.id = m.id AND j.attempt = m.attempt
-            AND j.state IN ({sql_states(sources(Event.ASSIGN))})
-        RETURNING j.day, j.id, j.attempt, j.worker_pk, m.cell, m.price),
+        FROM believed b
+        WHERE j.day = b.day AND j.id = b.id AND b.holds
+        RETURNING j.day, j.id, j.attempt, j.worker_pk, b.cell, b.price),
     tried AS (
         INSERT INTO attempts (day, job_id, attempt, worker_pk, coordinator, cell, price, assigned_at)
         SELECT day, id, attempt, worker_pk, :coordinator, cell, price, :now FROM taken)
@@ -85,13 +91,14 @@ ASSIGN = f"""
 _held = Batch("h", day="date", id="uuid", attempt="integer", worker_pk="text")
 START = f"""
     WITH believed AS (
-        SELECT j.day, j.id FROM {_held.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
-        WHERE j.attempt = h.attempt AND j.worker_pk = h.worker_pk AND j.state IN ({sql_states(sources(Event.START))})
+        SELECT j.day, j.id, j.attempt = h.attempt AND j.worker_pk = h.worker_pk
+            AND j.state IN ({sql_states(sources(Event.START))}) AS holds
+        FROM {_held.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
         ORDER BY j.id FOR UPDATE OF j),
     started AS (
         UPDATE jobs j SET state = '{target(Event.START)}', first_token_at = coalesce(j.first_token_at, :now),
             due_at = least(j.deadline_at, :stuck_at)
-        FROM believed b WHERE j.day = b.day AND j.id = b.id
+        FROM believed b WHERE j.day = b.day AND j.id = b.id AND b.holds
         RETURNING j.day, j.id, j.attempt, j.worker_pk)
     INSERT INTO job_events (day, job_id, attempt, event, at, worker_pk)
     SELECT day, id, attempt, '{Event.START}', :now, worker_pk FROM started RETURNING job_id
@@ -131,16 +138,18 @@ REQUEUE = f"""
 _lease = Batch("h", day="date", id="uuid", attempt="integer")
 RENEW = f"""
     WITH believed AS (
-        SELECT j.day, j.id FROM {_lease.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
-        WHERE j.attempt = h.attempt AND j.state <> '{INITIAL}' ORDER BY j.id FOR UPDATE OF j)
+        SELECT j.day, j.id, j.attempt = h.attempt AND j.state <> '{INITIAL}' AS holds
+        FROM {_lease.sql} JOIN jobs j ON j.day = h.day AND j.id = h.id
+        ORDER BY j.id FOR UPDATE OF j)
     UPDATE jobs j SET lease_until = :lease_until, due_at = least(j.deadline_at, :stuck_at)
-    FROM believed b WHERE j.day = b.day AND j.id = b.id RETURNING j.id
+    FROM believed b WHERE j.day = b.day AND j.id = b.id AND b.holds RETURNING j.id
 """  # noqa: S608  # names and states of ours
 _READ_ON = text(f"""
     WITH believed AS (
-        SELECT j.day, j.id FROM {_ids.sql} JOIN jobs j ON j.day = w.day AND j.id = w.id
-        WHERE j.attached ORDER BY j.id FOR UPDATE OF j)
-    UPDATE jobs j SET reader_until = :reader_until FROM believed b WHERE j.day = b.day AND j.id = b.id RETURNING j.id
+        SELECT j.day, j.id, j.attached FROM {_ids.sql} JOIN jobs j ON j.day = w.day AND j.id = w.id
+        ORDER BY j.id FOR UPDATE OF j)
+    UPDATE jobs j SET reader_until = :reader_until FROM believed b
+    WHERE j.day = b.day AND j.id = b.id AND b.attached RETURNING j.id
 """)  # noqa: S608  # names of ours
 
 
@@ -159,7 +168,8 @@ def claim_values(asks: Sequence[Ask], now: datetime) -> dict[str, Any]:
 async def assign(
     conn: Connection, moves: Sequence[Assignment], *, coordinator: str, now: datetime, lease_until: datetime
 ) -> set[UUID]:
-    """Gives claimed jobs to their workers under the next attempt number; returns those that were still to be given."""
+    """Gives pending jobs to their workers under the next attempt number; returns those that were still to be given and
+    that nobody else had locked: it waits for none."""
     rows = ((day_of(m.id), m.id, m.attempt_before, m.worker_pk, m.cell, m.price) for m in moves)
     values = {"coordinator": coordinator, "now": now, "lease_until": lease_until, "stuck_at": now + NO_PROGRESS}
     return set(await conn.scalars(statement(ASSIGN), _move.bind(rows) | values))

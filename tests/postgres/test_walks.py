@@ -12,7 +12,8 @@ from coordinator.queue import moves, sweep
 from coordinator.queue.lifecycle import TERMINAL, Event, State, after
 from coordinator.queue.limits import DECLINED, LEASE
 from coordinator.store import jobs, views
-from coordinator.store.engine import connect
+from coordinator.store.engine import Engine, alone, connect
+from coordinator.store.rows import Assignment
 from tests.postgres.made import (
     HOLD,
     NOW,
@@ -181,3 +182,21 @@ async def rush(url: str) -> None:
 
 def test_many_coordinators_at_once_leave_the_books_right(database_url: str) -> None:
     asyncio.run(rush(database_url))
+
+
+async def test_giving_jobs_away_and_reading_on_never_wait_for_each_other(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    for _ in range(12):
+        ids = await shop.submit(*(shop.job(attached=True) for _ in range(40)))
+        gifts = [Assignment(id=i, attempt_before=0, worker_pk=WORKER, cell="c", price=1) for i in reversed(ids)]
+
+        async def give(gifts: list[Assignment] = gifts) -> set[UUID]:
+            async with alone(engine) as conn:
+                return await jobs.assign(conn, gifts, coordinator="c", now=NOW, lease_until=NOW + LEASE)
+
+        async def read(ids: list[UUID] = ids) -> set[UUID]:
+            async with alone(engine) as conn:
+                return await jobs.read_on(conn, ids, NOW + LEASE)
+
+        moved, on = await asyncio.gather(give(), read())
+        assert moved <= on == set(ids)

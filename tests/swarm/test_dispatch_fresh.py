@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from coordinator.dispatch import hub as hubs
 from coordinator.dispatch import rounds
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.state import Dispatch
@@ -100,3 +101,31 @@ async def test_new_jobs_go_by_their_lane_and_their_age(floor: Floor) -> None:
     for job in (batch, young, old):
         hub.submitted(kind, job)
     assert next_of(hub) == (set(), [old.id, young.id, batch.id])
+
+
+async def test_what_waits_goes_before_a_new_job_of_another_kind(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def idle(_: Dispatch) -> rounds.Found:
+        return rounds.Found(0, soon=False)
+
+    one_round = rounds.one_round
+    old, new, worker = await floor.kind(), await floor.kind(region="IT"), floor.worker(slots=1, gate=asyncio.Event())
+    async with worker.connected(floor.url):
+        monkeypatch.setattr(rounds, "one_round", idle)
+        waits = floor.job(old)
+        await floor.writer.submit(waits)
+        floor.dispatch.hub.wake(old)
+        await floor.submit(new)
+        await one_round(floor.dispatch)
+        assert (await worker.offers.get()).body.job_id == str(waits.id)
+        assert worker.offers.empty()
+
+
+async def test_kinds_that_are_forgotten_meanwhile_stop_nothing(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "MAX_CACHED_KINDS", 2)
+    kinds = [await floor.kind(region=region) for region in ("IT", "DE", "FR", "ES")]
+    hub, jobs = Hub(), [floor.job(kind) for kind in kinds]
+    for kind, job in zip(kinds[:3], jobs, strict=False):
+        hub.submitted(kind, job)
+    assert next_of(hub) == (set(), [job.id for job in jobs[:3]])
+    assert not hub.anyone(kinds[3])
+    assert hub.fits([kinds[0].id, kinds[3].id]) == {kinds[3].id: {}}
