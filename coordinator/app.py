@@ -26,10 +26,11 @@ from coordinator.settings import Secrets, Settings, load_secrets
 from coordinator.settle.payout import Payer, Policy
 from coordinator.settle.stellar import Horizon, LedgerAway, LedgerKeys
 from coordinator.store.embedded import EmbeddedPostgres
-from coordinator.store.engine import Away, Engine, connect
+from coordinator.store.engine import Away, Engine, connect, has_tables
 from coordinator.submit.kinds import KindCache
 from coordinator.submit.writer import Writer
 from shared.catalogue import Entry, catalogue
+from shared.crypto import fingerprint, public_key
 from shared.errors import RequestError
 from shared.files import write_private
 from shared.geo import index
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 
 SWEEP_S: Final = 1.0
 PAYOUT_S: Final = 0.5
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 RECONNECT_MS: Final = 500
 WS_MAX_BYTES: Final = 1 << 20
 WS_QUEUE: Final = 8
@@ -146,6 +148,8 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
     public = _Listener(_config(public_app(hive, [_worker_route(hive.dispatch)])))
     admin = _Listener(_config(admin_app(hive)))
     payer = _payer(hive)
+    if await _unless_away("tables", lambda: has_tables(hive.engine)) is False:
+        raise RequestError("The database has no tables of Hive; run 'hive coordinator migrate' first.")
     await _unless_away("register", lambda: watch.renew(hive.dispatch))
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -154,11 +158,12 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
                 tasks.create_task(listener.serve(sockets=[bound]))
                 for listener, bound in zip((public, admin), sockets, strict=True)
             ]
-            _announce(settings, sockets)
+            _announce(hive, sockets)
             try:
                 yield
             finally:
                 loops.drain(hive.dispatch, RECONNECT_MS)
+                hive.relay.stop()
                 public.should_exit = admin.should_exit = True
                 await asyncio.gather(*listening, return_exceptions=True)
                 for task in running:
@@ -278,11 +283,15 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _announce(settings: Settings, sockets: tuple[socket.socket, ...]) -> None:
+def _announce(hive: Hive, sockets: tuple[socket.socket, ...]) -> None:
+    settings = hive.settings
     urls = ["http://{}:{}".format(*bound.getsockname()[:2]) for bound in sockets]
-    log.info("listening", base_url=urls[0], admin_url=urls[1])
+    told = {"base_url": urls[0], "admin_url": urls[1], "server_key": fingerprint(public_key(hive.secrets.server_key))}
+    log.info("listening", **told)
+    if settings.host not in LOOPBACK and not settings.public_host:
+        log.warning("only workers on this machine can join: set HIVE_PUBLIC_HOST to the name that the others dial")
     if settings.ready_file:
-        write_private(settings.ready_file, json.dumps({"base_url": urls[0], "admin_url": urls[1]}).encode())
+        write_private(settings.ready_file, json.dumps(told).encode())
 
 
 def _now() -> datetime:

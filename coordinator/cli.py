@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from coordinator.settings import Settings, load_settings
+from coordinator.settings import ADMIN_KEY_FILE, Settings, load_secrets, load_settings
 from shared.errors import HiveError, RequestError, Unauthorized, Unavailable
 from shared.home import hive_home
 from shared.processes import run_server
@@ -29,8 +29,10 @@ def _settings(**flags: Any) -> Settings:
 @coordinator.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address of the public API.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the public API.")] = None,
-    admin_port: Annotated[int | None, typer.Option(help="Port of the admin API and /metrics (loopback).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the public API.", min=0, max=65535)] = None,
+    admin_port: Annotated[
+        int | None, typer.Option(help="Port of the admin API and /metrics (loopback).", min=0, max=65535)
+    ] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write the addresses here when it listens.")] = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Without HIVE_DATABASE_URL an embedded PostgreSQL runs beside it."""
@@ -123,12 +125,17 @@ def _admin(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
 
 
 def _where() -> tuple[str, str]:
-    """The admin listener's address and key: from the environment, else from the local swarm's ready file."""
+    """The admin listener's address and key: from the environment, else those of the swarm or the coordinator that runs
+    on this machine."""
     url, key = os.environ.get("HIVE_ADMIN_URL"), os.environ.get("HIVE_ADMIN_KEY")
     ready = hive_home() / "up" / "ready.json"
     if not (url and key) and ready.exists():
         found = msgspec.json.decode(ready.read_bytes())
         url, key = url or found["admin_url"], key or found["admin_key"]
+    settings = _settings()
+    if not (url and key) and (settings.state_dir / ADMIN_KEY_FILE).exists():
+        url = url or f"http://{settings.admin_host}:{settings.admin_port}"
+        key = key or load_secrets(settings.state_dir).admin_key
     if not (url and key):
-        raise Unauthorized("Set HIVE_ADMIN_URL and HIVE_ADMIN_KEY, or start a local swarm with 'hive up'.")
+        raise Unauthorized("No coordinator has run here: set HIVE_ADMIN_URL and HIVE_ADMIN_KEY, or start a swarm with 'hive up'.")
     return url.rstrip("/"), key

@@ -1,10 +1,11 @@
 """What an operator can set: read once from the environment over `config.toml`, then frozen."""
 
+import re
 import secrets
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from nacl.signing import SigningKey
@@ -15,6 +16,12 @@ from shared.geo.jurisdiction import InvalidJurisdiction, checked_groups
 
 PREFIX: Final = "HIVE_"
 SECRET_BYTES: Final = 32
+ADMIN_PREFIX: Final = "hive-admin-"
+ADMIN_KEY_FILE: Final = "admin.key"
+
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,19 +36,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state_dir: Path
     database_url: str = ""
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
     admin_host: str = "127.0.0.1"
-    admin_port: int = 8081
+    admin_port: Port = 8081
     public_host: str = ""
     horizon_url: str = ""
     ledger_keys: Path | None = None
-    pay_held_jobs: int = 50
-    pay_held_hours: int = 72
-    payout_threshold: int = 10_000_000
-    payout_age_s: int = 3600
+    pay_held_jobs: Count = 50
+    pay_held_hours: Count = 72
+    payout_threshold: Count = 10_000_000
+    payout_age_s: Count = 3600
     trusted_proxies: list[str] = []
     groups: dict[str, str] = {}
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     ready_file: Path | None = None
 
 
@@ -71,17 +78,27 @@ def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Pa
         checked_groups(found.groups)
         return found
     except (msgspec.ValidationError, InvalidJurisdiction) as e:
-        raise RequestError(f"The coordinator's settings do not hold: {e}.") from e
+        raise RequestError(f"The coordinator's settings do not hold: {str(e).replace('`$.', '`')}.") from e
 
 
-def load_secrets(state_dir: Path, admin_key: str | None = None) -> Secrets:
+def load_secrets(state_dir: Path) -> Secrets:
     """The coordinator's secrets, made at first use in `state_dir` (files of mode 600); raises RequestError if one of the
     files is damaged or others may read it."""
     return Secrets(
         server_key=SigningKey(_kept(state_dir / "server.key")),
         pepper=_kept(state_dir / "pepper.key"),
-        admin_key=admin_key or "hive-admin-" + _kept(state_dir / "admin.key").hex()[:48],
+        admin_key=_admin_key(state_dir / ADMIN_KEY_FILE),
     )
+
+
+def _admin_key(file: Path) -> str:
+    """The admin key as it stands in its file, for an operator to copy."""
+    if not file.exists():
+        write_private(file, (ADMIN_PREFIX + secrets.token_hex(24)).encode())
+    text = _read(file).decode(errors="replace").strip()
+    if not re.fullmatch(ADMIN_PREFIX + "[0-9a-f]{48}", text):
+        raise _damaged(file)
+    return text
 
 
 def _kept(file: Path) -> bytes:
@@ -89,14 +106,23 @@ def _kept(file: Path) -> bytes:
     if not file.exists():
         write_private(file, secrets.token_hex(SECRET_BYTES).encode())
     try:
-        kept = bytes.fromhex(read_private(file).decode())
-    except PermissionError as e:
-        raise RequestError(f"{e}.") from e
+        kept = bytes.fromhex(_read(file).decode())
     except ValueError:
         kept = b""
     if len(kept) != SECRET_BYTES:
-        raise RequestError(f"{file} is damaged; put back a copy of it, or move it away to have a new one made.")
+        raise _damaged(file)
     return kept
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return read_private(file)
+    except PermissionError as e:
+        raise RequestError(f"{e}.") from e
+
+
+def _damaged(file: Path) -> RequestError:
+    return RequestError(f"{file} is damaged; put back a copy of it, or move it away to have a new one made.")
 
 
 def _named(text: str) -> dict[str, str]:
@@ -110,9 +136,12 @@ _LISTS: Final[dict[str, Callable[[str], Any]]] = {"trusted_proxies": lambda text
 
 def _section(file: Path) -> dict[str, Any]:
     try:
-        return dict(tomllib.loads(file.read_text()).get("coordinator", {}))
-    except tomllib.TOMLDecodeError as e:
+        table = tomllib.loads(file.read_text("utf-8")).get("coordinator", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise RequestError(f"{file} is not TOML: {e}.") from e
+    if not isinstance(table, dict):
+        raise RequestError(f"[coordinator] in {file} must be a table.")
+    return table
 
 
 def _path(kind: type, value: Any) -> Any:

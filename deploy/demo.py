@@ -12,12 +12,15 @@ import msgspec
 import typer
 from openai import AsyncOpenAI, OpenAIError
 from rich.console import Console
+from rich.markup import escape
 
+from coordinator.settle.split import split
 from deploy.layout import CITIES, Layout, Ready, default_cells
 from deploy.local import cancel_on_signal
 from deploy.swarm import Plan, SwarmFailed, running
 from shared.crypto import fingerprint
 from shared.errors import HiveError
+from shared.ids import to_gns, to_stroops
 from shared.receipt import SignedReceipt, problems
 
 demo = typer.Typer(help="Show one job from question to payment, on a swarm of its own.", pretty_exceptions_enable=False)
@@ -35,7 +38,8 @@ class Steps:
     def say(self, what: str, detail: str) -> None:
         """One finished step."""
         now = time.monotonic()
-        self.console.print(f"[green]✓[/green] {what:<22} [dim]{now - self.last:6.2f} s[/dim]  {detail}", soft_wrap=True)
+        took = f"[dim]{now - self.last:6.2f} s[/dim]"
+        self.console.print(f"[green]✓[/green] {what:<22} {took}  {escape(detail)}", soft_wrap=True)
         self.last = now
 
 
@@ -128,8 +132,9 @@ async def _settled(ready: Ready, job_id: str, steps: Steps) -> None:
         for _ in range(int(SETTLE_S / 0.1)):
             job = (await client.get(f"/hive/jobs/{job_id}")).raise_for_status().json()
             if job["settled"]:
-                detail = f"{job['gns_cost']} GNS at {job['tokens_per_second']} tokens/s, tx {job['stellar_tx_hash']}"
-                steps.say("worker paid", detail)
+                reward = to_gns(split(to_stroops(job["gns_cost"])).worker)
+                paid = f"{reward.normalize():f} of {job['gns_cost']} GNS"
+                steps.say("worker paid", f"{paid} at {job['tokens_per_second']} tokens/s, tx {job['stellar_tx_hash']}")
                 return
             await asyncio.sleep(0.1)
     raise SwarmFailed(f"Job {job_id} was not settled within {SETTLE_S:.0f} s.")

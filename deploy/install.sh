@@ -26,7 +26,7 @@ awk -v rest="$lock/rest" -v llama="$lock/llama" '/^[A-Za-z0-9]/ {out = /^llama-c
 started=$(date +%s)
 echo "install: Python packages into .venv"
 .venv/bin/python -m pip install -qq --require-hashes --no-deps -r "$lock/rest"
-echo "install: llama.cpp (from the cache, else built here once: some 8 minutes on 2 cores)"
+echo "install: llama.cpp (from the cache, else built here once: some 12 minutes on 2 cores)"
 .venv/bin/python -m pip install -qq --require-hashes --no-deps -r "$lock/llama" &
 build=$!
 while kill -0 "$build" 2>/dev/null; do

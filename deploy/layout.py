@@ -32,6 +32,7 @@ class Layout:
         self.ledger_keys = root / "coordinator" / "ledger-keys.json"
         self.api_key = root / "coordinator" / "api.key"
         self.ready = root / "ready.json"
+        self.listening = root / "coordinator" / "ready.json"
 
     def worker(self, number: int) -> Path:
         """The HIVE_HOME of worker `number`, counted from 1."""

@@ -8,11 +8,13 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.layout import Layout, Ready, default_cells
 from deploy.swarm import Plan, Say, running
+from shared.catalogue import catalogue
 from shared.errors import RequestError
-from shared.geo.cells import InvalidCell, format_cell, parse_cell
+from shared.geo.cells import WORKER_RESOLUTION, InvalidCell, format_cell, parse_cell, resolution
 from shared.home import hive_home
 from shared.tiers import tier_name, tier_rank
 
@@ -22,7 +24,7 @@ DEFAULT_TIER: Final = "sovereign"
 
 @up.command()
 def start(
-    port: Annotated[int, typer.Option(help="Port of the public API; 0 picks a free one.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port of the public API; 0 picks a free one.", min=0, max=65535)] = 8080,
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept (default: HIVE_HOME/up).")] = None,
     coordinators: Annotated[int, typer.Option(help="How many coordinators; this version runs one.")] = 1,
     workers: Annotated[int, typer.Option(help="How many worker processes.", min=0, max=64)] = 3,
@@ -35,6 +37,8 @@ def start(
     """Start PostgreSQL, the local Stellar ledger, a coordinator and workers; Ctrl-C stops all of it."""
     if coordinators != 1:
         raise RequestError("This version runs one coordinator; leave --coordinators at 1.")
+    if model not in catalogue():
+        raise RequestError(f"--model {model}: a local swarm serves what its catalogue has: {', '.join(catalogue())}.")
     plan = Plan(
         port=port,
         cells=_cells(worker_cells, workers),
@@ -73,13 +77,13 @@ def cancel_on_signal() -> None:
 
 
 def _sayer(console: Console) -> Say:
-    return lambda what, detail: console.print(f"[green]✓[/green] {what:<22} {detail}", soft_wrap=True)
+    return lambda what, detail: console.print(f"[green]✓[/green] {what:<22} {escape(detail)}", soft_wrap=True)
 
 
 def _introduce(console: Console, ready: Ready, layout: Layout) -> None:
     console.print(f"\nThe swarm is up. Status page: [bold]{ready.status_url}[/bold]")
     console.print(f"  export OPENAI_BASE_URL={ready.base_url}/v1 OPENAI_API_KEY={ready.api_key}", soft_wrap=True)
-    console.print(f"  Addresses and keys: {layout.ready}", soft_wrap=True)
+    console.print(f"  Addresses and keys: {escape(str(layout.ready))}", soft_wrap=True)
     console.print("  Ctrl-C stops it; the same data directory resumes.")
 
 
@@ -89,6 +93,11 @@ def _cells(text: str, count: int) -> list[str]:
         canonical = [format_cell(parse_cell(cell)) for cell in given]
     except InvalidCell as e:
         raise RequestError(f"--worker-cells: {e}") from e
+    coarse = [cell for cell in canonical if resolution(parse_cell(cell)) < WORKER_RESOLUTION]
+    if coarse:
+        raise RequestError(
+            f"--worker-cells: {coarse[0]} is too coarse; workers register at resolution {WORKER_RESOLUTION}."
+        )
     if given and len(canonical) != count:
         raise RequestError(f"--worker-cells names {len(canonical)} cells for {count} workers; give one each.")
     return given or default_cells(count)

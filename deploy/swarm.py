@@ -24,7 +24,7 @@ from deploy.supervise import BACKOFF_S, Child
 from shared.crypto import public_key
 from shared.errors import HiveError
 from shared.files import write_private
-from shared.processes import free_port
+from shared.processes import free_port, is_free
 from worker.identity import Identity, identity
 
 NETWORK: Final = "Hive Local Ledger ; 2026"
@@ -118,9 +118,8 @@ class Swarm:
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Starts everything, in the order that waits least; raises SwarmFailed with the last words of what did not come."""
-        for old in (self.layout.ready, self.extra_ready, *map(self._worker_ready, range(len(self.workers)))):
-            if old is not None:
-                old.unlink(missing_ok=True)
+        for old in (self.layout.listening, *map(self._worker_ready, range(len(self.workers)))):
+            old.unlink(missing_ok=True)
         self._own(tasks, self.ledger)
         self.database_url = self.postgres.start().replace("+asyncpg", "")
         self.say("PostgreSQL 18", f"pid {self.postgres.pid}, {self.layout.postgres}")
@@ -135,7 +134,7 @@ class Swarm:
         self.say("local Stellar ledger", f"{self.horizon_url}, accounts and trustlines of {len(accounts)} workers")
         self.coordinator = self._coordinator()
         self._own(tasks, self.coordinator, *self.workers)
-        await self._answers(f"{self.base_url}/health", self.coordinator)
+        await self._listens(self.coordinator)
         self.say("coordinator", self.base_url)
         await self._workers_ready()
         self.is_up = True
@@ -149,6 +148,12 @@ class Swarm:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
         self.postgres.stop()
+        self.forget_ready()
+
+    def forget_ready(self) -> None:
+        """Takes the ready files away: whoever reads one may believe it."""
+        for file in filter(None, (self.layout.ready, self.extra_ready)):
+            file.unlink(missing_ok=True)
 
     def _own(self, tasks: asyncio.TaskGroup, *children: Child) -> None:
         for child in children:
@@ -184,7 +189,19 @@ class Swarm:
                 if child.deaths > 2:
                     break
                 await asyncio.sleep(0.05)
-        raise SwarmFailed(f"The {child.name} did not come up; {child.log} ends with:\n{child.last_words()}")
+        raise self._failed(child)
+
+    async def _listens(self, child: Child) -> None:
+        """Waits for the coordinator's own word: whatever else answers on its port is not it."""
+        for _ in range(int(START_S / 0.05)):
+            if self.layout.listening.exists() or child.deaths > 2:
+                break
+            await asyncio.sleep(0.05)
+        if not self.layout.listening.exists():
+            raise self._failed(child)
+
+    def _failed(self, child: Child) -> SwarmFailed:
+        return SwarmFailed(f"The {child.name} did not come up; {child.log} ends with:\n{child.last_words()}")
 
     async def _workers_ready(self) -> None:
         for number, worker in enumerate(self.workers):
@@ -193,7 +210,7 @@ class Swarm:
                     break
                 await asyncio.sleep(0.05)
             if not self._worker_ready(number).exists():
-                raise SwarmFailed(f"{worker.name} did not come up; {worker.log} ends with:\n{worker.last_words()}")
+                raise self._failed(worker)
             told = json.loads(self._worker_ready(number).read_text())
             place = f"{self.identities[number].pk[:8]} in {self.plan.cells[number]}"
             self.say(worker.name, f"{place}, {', '.join(told['loaded'])} loaded")
@@ -225,6 +242,7 @@ class Swarm:
                 "HIVE_LEDGER_KEYS": str(self.layout.ledger_keys),
                 "HIVE_PORT": str(self.port),
                 "HIVE_ADMIN_PORT": str(self.admin_port),
+                "HIVE_READY_FILE": str(self.layout.listening),
                 "HIVE_PAY_HELD_JOBS": "0",
                 "HIVE_PAY_HELD_HOURS": "0",
                 "HIVE_PAYOUT_AGE_S": "0",
@@ -249,8 +267,11 @@ async def running(layout: Layout, plan: Plan, say: Say, ready_file: Path | None 
     """A swarm that is up inside the block, and gone after it, whatever happens in it."""
     layout.make()
     with _alone(layout.root):
+        if not is_free(plan.port):
+            raise SwarmFailed(f"Port {plan.port} is taken; choose another with --port, or --port 0 for a free one.")
         swarm = Swarm(layout, plan, say)
         swarm.extra_ready = ready_file
+        swarm.forget_ready()
         try:
             async with asyncio.TaskGroup() as tasks:
                 try:

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -55,12 +56,19 @@ def hive(
     """Machines at home as one OpenAI-compatible inference service."""
 
 
+def _give_up(sentence: str) -> NoReturn:
+    console = Console(stderr=True, highlight=False)
+    console.print(Text.assemble(("hive:", "red"), " ", sentence), soft_wrap=True)
+    sys.exit(1)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line; an error that a person can act on is one sentence on stderr and exit code 1."""
     try:
         app(args=list(args) if args is not None else None)
     except HiveError as e:
-        Console(stderr=True, highlight=False).print(f"[red]hive:[/red] {e.message}", soft_wrap=True)
-        sys.exit(1)
+        _give_up(e.message)
+    except OSError as e:
+        _give_up(f"{e.filename}: {e.strerror}." if e.filename and e.strerror else f"{e}.")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -41,9 +41,9 @@ def to_stroops(gns: Decimal | int | float | str) -> Stroops:
             scaled = Decimal(str(gns)).scaleb(DECIMALS)
             stroops = int(scaled)
     except (ArithmeticError, ValueError) as e:
-        raise ValueError(f"{gns!r} is not an amount of GNS") from e
+        raise ValueError(f"{gns} is not an amount of GNS") from e
     if stroops != scaled or not 0 <= stroops <= MAX_STROOPS:
-        raise ValueError(f"{gns!r} is not an amount of GNS: it takes 0 or more, with at most {DECIMALS} decimals")
+        raise ValueError(f"{gns} is not an amount of GNS: it takes 0 or more, with at most {DECIMALS} decimals")
     return Stroops(stroops)
 
 

@@ -19,6 +19,17 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Whether this TCP port of the loopback can be listened on; 0 always can."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def die_with_parent(number: int = signal.SIGTERM) -> Callable[[], None] | None:
     """What a Popen's `preexec_fn` must do so that the kernel sends this signal to the child when its parent is gone; None
     off Linux. A change of user forgets the request, so that must come first."""

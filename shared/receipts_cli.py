@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from shared.crypto import fingerprint
 from shared.errors import RequestError
@@ -51,14 +52,12 @@ def _print(signed: SignedReceipt, found: list[str], pinned: bool) -> None:
     console = Console(highlight=False)
     told = signed.receipt
     for problem in found:
-        console.print(f"[red]✗[/red] {problem}", soft_wrap=True)
+        console.print(f"[red]✗[/red] {escape(problem)}", soft_wrap=True)
     if not found:
-        console.print(
-            f"[green]✓[/green] job {told.job_id}, attempt {told.attempt}: {told.tokens_in} + {told.tokens_out} tokens"
-        )
-        console.print(
-            f"[green]✓[/green] signed by worker {told.worker_pk[:16]}… in {', '.join(told.jurisdictions)} ({told.evidence})"
-        )
+        place = f"{', '.join(told.jurisdictions)} ({told.evidence})"
+        counts = f"attempt {told.attempt}: {told.tokens_in} + {told.tokens_out} tokens"
+        console.print(f"[green]✓[/green] job {escape(told.job_id)}, {counts}")
+        console.print(f"[green]✓[/green] signed by worker {told.worker_pk[:16]}… in {escape(place)}")
         console.print(f"[green]✓[/green] countersigned by coordinator {fingerprint(signed.signatures.coordinator_pk)}")
     if not pinned:
         console.print("[yellow]![/yellow] key not pinned: give --coordinator-key to know whose coordinator it is")

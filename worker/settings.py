@@ -130,7 +130,7 @@ def _cell(text: str) -> str:
     try:
         cell = parse_cell(text)
     except InvalidCell as error:
-        raise SettingsError(f"{text} is no H3 cell: {error}") from error
+        raise SettingsError(f"{text} is no H3 cell; one looks like 871e8052affffff") from error
     if resolution(cell) < CELL_RESOLUTION:
         raise SettingsError(f"{text} is too coarse: a worker names its cell at resolution {CELL_RESOLUTION} or finer")
     return format_cell(at(cell, CELL_RESOLUTION))

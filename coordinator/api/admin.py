@@ -96,7 +96,7 @@ async def revoke_key(request: HttpRequest, key: FromPath[str]) -> ASGIApp:
     async with hive.engine.begin() as conn:
         found = [row for row in await accounts.list_keys(conn) if str(row.id) == key or row.prefix == key]
         if len(found) != 1:
-            raise NotFound(f"{len(found)} keys are called {key[:64]}.")
+            raise NotFound(f"{len(found) or 'No'} key{'s are' if len(found) > 1 else ' is'} called {key[:64]}.")
         now = hive.clock()
         await accounts.revoke_key(conn, found[0].id, now)
     revoked = msgspec.structs.replace(found[0], revoked_at=found[0].revoked_at or now)

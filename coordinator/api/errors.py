@@ -25,6 +25,8 @@ from shared.errors import (
 
 OPENAI_PATHS: Final = ("/v1", "/chat", "/models", "/completions", "/embeddings")
 
+JOBS: Final = "/hive/jobs/"
+
 MAX_REASON: Final = 300
 """How much is said of what is wrong with a body: it may quote a value of any length."""
 
@@ -80,6 +82,8 @@ def no_route(path: str) -> NotFound:
     """The 404 for a path without a route; a route of a supported API that comes later is called by its name."""
     if is_later(path):
         return NotFound(f"{path} is part of the API but not served by this Hive yet.")
+    if path.startswith(JOBS):
+        return NotFound(f"There is no job {path.removeprefix(JOBS)[:200]}.")
     return NotFound(f"There is no route {path[:200]}.")
 
 

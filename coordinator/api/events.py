@@ -11,7 +11,7 @@ from coordinator.api.failures import failure_of
 from coordinator.api.gone import while_there
 from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
 from coordinator.api.views import job_json
-from coordinator.dispatch.relay import Ended, JobEvent, Reader, Status, Token
+from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Reader, Status, Token
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
 
@@ -29,6 +29,8 @@ class JobEvents:
         """Stream the events that come after the one the reader had last."""
         try:
             await while_there(receive, self._stream(send))
+        except GoingAway:
+            await _write(send, b"", more=False)  # a reader of events comes back with the id of the last one
         finally:
             self._reader.close()
 

@@ -52,7 +52,7 @@ class Intake:
         """Commit the job that a caller asks for; raises RequestError for what is wrong with it, Unavailable
         `no_workers` with the counts if nobody may take it, and what the money says."""
         hive = self._hive
-        entry = known_model(submission.request.model, hive.catalogue, key)
+        entry = known_model(submission, hive.catalogue, key)
         tokens_in = await self._count(submission.request)
         max_tokens = room(tokens_in, submission.max_tokens, entry)
         spec = kind_of(submission.placement, entry, tokens_in + max_tokens)

@@ -1,4 +1,4 @@
-"""`/hive/jobs`: submit, look, list, cancel, follow, and why a job waits. Jobs belong to the account; others get 404."""
+"""`/hive/jobs`: submit, look, list, cancel, follow. Jobs belong to the account; others get 404."""
 
 import hashlib
 from datetime import UTC, datetime

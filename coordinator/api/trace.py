@@ -26,6 +26,11 @@ class Trace:
         elif isinstance(event, Ended) and self._assigned is None:
             self._assigned = self._now()
 
+    @property
+    def dispatched(self) -> bool:
+        """Whether a worker has got the job, as far as its events tell."""
+        return self._worker is not None
+
     def headers(self) -> dict[str, str]:
         """The headers as far as they are known now: waiting time is from commit to the first worker, overhead from
         the request's arrival to the commit."""

@@ -7,12 +7,20 @@ from uuid import UUID
 from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token, WorkerPublic
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
+from shared.errors import Unavailable
 
-__all__ = ["Ended", "JobEvent", "Reader", "Relay", "Status", "Token", "WorkerPublic"]
+__all__ = ["Ended", "GoingAway", "JobEvent", "Reader", "Relay", "Status", "Token", "WorkerPublic"]
+
+
+class GoingAway(Unavailable):
+    """This coordinator stops: the job goes on or is cancelled, but nobody tells of it here any more."""
+
+    code = "restarting"
 
 
 class Reader:
-    """One reader of a job's events, from the first on or from where `seek` puts it; ends after `Ended`."""
+    """One reader of a job's events, from the first on or from where `seek` puts it; ends after `Ended`, or raises GoingAway
+    once the relay has stopped."""
 
     def __init__(self, relay: "Relay", channel: Channel, *, attached: bool) -> None:
         self.job_id = channel.job_id
@@ -29,6 +37,8 @@ class Reader:
         while (event := self.next_event()) is None:
             if self._channel.ended:
                 raise StopAsyncIteration
+            if self._relay.stopped:
+                raise GoingAway("The coordinator restarts; ask again in a moment.", retry_after_s=1)
             self.news.clear()
             await self.news.wait()
         return event
@@ -63,6 +73,13 @@ class Relay:
         self._read: dict[UUID, int] = {}
         self._abandoned: dict[UUID, int] = {}
         self.abandoned = asyncio.Event()
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Sends every reader away."""
+        self.stopped = True
+        for job_id in self._readers:
+            self._tell(job_id)
 
     def open(self, job_id: UUID, *, attached: bool) -> Reader:
         """A reader of this job; open it before the job is submitted, or look into the database afterwards: what ended

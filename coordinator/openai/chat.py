@@ -12,7 +12,7 @@ from coordinator.api.failures import failure_of
 from coordinator.api.gone import while_there
 from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
 from coordinator.api.trace import Trace
-from coordinator.dispatch.relay import Ended, JobEvent, Reader, Status, Token
+from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Reader, Status, Token
 from coordinator.openai.shapes import ChatNames, Chunks, broken, completion, usage
 from coordinator.store.rows import JobView
 from shared.errors import HiveError
@@ -30,6 +30,9 @@ class WholeChat:
         """Wait for the job's end and answer; a client that leaves before closes the reader."""
         try:
             await while_there(receive, self._answer(scope, receive, send))
+        except GoingAway as e:
+            e.dispatched = self._trace.dispatched
+            await error_answer(e, self._trace.headers())(scope, receive, send)
         finally:
             self._reader.close()
 
@@ -75,6 +78,8 @@ class StreamedChat:
         """Stream until the job's end; a client that leaves before closes the reader."""
         try:
             await while_there(receive, self._stream(scope, receive, send))
+        except GoingAway as e:
+            await self._fail(e, scope, receive, send)
         finally:
             self._reader.close()
 
@@ -114,13 +119,16 @@ class StreamedChat:
             counts = usage(view.tokens_in, view.tokens_generated)
             closing = self._chunks.closing(view.finish_reason or "stop", counts)
             await self._write(send, rest + closing, more=False)
-        elif self._started:
+        else:
+            await self._fail(failure, scope, receive, send)
+
+    async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tells of a failure where it can still be told: in the status, or in a stream that has begun."""
+        if self._started:
             await self._write(send, broken(error_body(failure)), more=False)
         else:
-            await self._refuse(failure, scope, receive, send)
-
-    async def _refuse(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
-        await error_answer(failure, self._trace.headers())(scope, receive, send)
+            failure.dispatched = failure.dispatched or self._trace.dispatched
+            await error_answer(failure, self._trace.headers())(scope, receive, send)
 
     async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
         self._due = self._now() + self._silence_s

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import asyncpg
 from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, TextClause, event, exc, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.engine.url import make_url
+from sqlalchemy.engine.url import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.errors import Unavailable
+from shared.errors import RequestError, Unavailable
 
 Connection = AsyncConnection
 Engine = AsyncEngine
@@ -45,6 +45,7 @@ _GONE: Final = (
     OSError,
     TimeoutError,
 )
+_REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
 class Away(Unavailable):
@@ -66,7 +67,7 @@ class _Pool(AsyncAdaptedQueuePool):
 def connect(url: str) -> Engine:
     """An engine for a `postgresql+asyncpg://` (or `postgresql://`) URL that connects when first used; every loss of the
     connection surfaces as Away, and the next use connects again."""
-    parsed = make_url(url)
+    parsed = _parsed(url)
     dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
     engine = create_async_engine(
         parsed.set(drivername="postgresql+asyncpg"),
@@ -97,11 +98,31 @@ def statement(sql: str) -> TextClause:
     return text(sql)
 
 
+async def has_tables(engine: Engine) -> bool:
+    """Whether the database was ever migrated."""
+    async with alone(engine) as conn:
+        return await conn.scalar(text("SELECT to_regclass('jobs')")) is not None
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "postgresql":
+        raise RequestError(
+            "HIVE_DATABASE_URL is no address of a PostgreSQL; it looks like postgresql://user@host/name."
+        )
+    return parsed
+
+
 async def _reach(dsn: str) -> Any:
     try:
         return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_SETTINGS)
     except _GONE as e:
         raise Away("The database is away; try again in a moment.", retry_after_s=1) from e
+    except _REFUSED as e:
+        raise RequestError(f"PostgreSQL lets nobody in with HIVE_DATABASE_URL: {e}.") from e
 
 
 def _name_losses(context: ExceptionContext) -> None:

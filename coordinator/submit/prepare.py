@@ -23,13 +23,14 @@ ENTROPY: Final = 64
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def known_model(model: str, catalogue: Mapping[str, Entry], key: KeyRow) -> Entry:
+def known_model(asked: Submission, catalogue: Mapping[str, Entry], key: KeyRow) -> Entry:
     """The catalogue's entry; raises RequestError `invalid_model`, or Forbidden `model_not_allowed` for this key."""
+    model, param = asked.request.model, "model_id" if asked.source == "hive" else "model"
     entry = catalogue.get(model)
     if entry is None:
-        raise RequestError(f"The model {model[:200]!r} is not known here.", code="invalid_model", param="model")
+        raise RequestError(f"The model {model[:200]!r} is not known here.", code="invalid_model", param=param)
     if key.models is not None and model not in key.models:
-        raise Forbidden(f"This key may not use {model!r}.", code="model_not_allowed", param="model")
+        raise Forbidden(f"This key may not use {model!r}.", code="model_not_allowed", param=param)
     return entry
 
 

@@ -81,6 +81,7 @@ async def test_it_stops_in_mid_work_and_the_same_data_resumes(up: Up) -> None:
     assert up.stop(signal.SIGTERM) < STOP_S
     assert up.process is not None
     assert up.process.returncode == 0
+    assert not up.ready_file.exists()
     assert [process.pid for process in everyone if process.is_running()] == []
     up.start()
     assert identity(up.ready) == identity(before)

@@ -1,6 +1,7 @@
 """The command line: its own help, one sentence for what goes wrong, exit codes that scripts can read."""
 
 import json
+import socket
 from pathlib import Path
 
 import msgspec
@@ -108,3 +109,75 @@ def test_a_receipt_by_what_is_no_key_is_one_sentence(tmp_path: Path, capsys: pyt
     (tmp_path / "r.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(good, signatures=signatures)))
     assert run("verify", str(tmp_path / "r.json")) == 1
     assert "is not a key" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_words_of_others_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crafted = msgspec.structs.replace(signed().receipt, job_id="[/oops]")
+    worker = sign_receipt(WORKER, crafted)
+    signatures = Signatures(worker, countersign(COORDINATOR, crafted, worker), public_key(COORDINATOR))
+    file = tmp_path / "[red]r.json"
+    file.write_bytes(msgspec.json.encode(SignedReceipt(crafted, signatures)))
+    assert run("verify", str(file)) == 0
+    assert "[/oops]" in capsys.readouterr().out
+    file.write_text("nothing")
+    assert run("verify", str(file)) == 1
+    assert f"hive: {file} is not a receipt" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert run("up", "--data-dir", str(file), "--port", "0") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("hive: ")
+    assert str(file) in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--worker-cells", "851e8053fffffff", "--workers", "1"], "too coarse"),
+        (["--model", "gpt-7"], "hive-nano"),
+        (["--coordinators", "2"], "one coordinator"),
+    ],
+)
+def test_a_wrong_plan_is_refused_before_anything_starts(
+    tmp_path: Path, args: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("up", "--data-dir", str(tmp_path / "up"), "--port", "0", *args) == 1
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "up").exists()
+    assert run("up", "--port", "70000") == 2
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert run("up", "--data-dir", str(tmp_path / "up"), "--port", port) == 1
+    assert f"Port {port} is taken" in capsys.readouterr().err
+    assert not (tmp_path / "up" / "postgres" / "lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("coordinator = 5", "must be a table"),
+        ("\xff", "is not TOML"),
+        ('[coordinator]\nlog_level = "loud"', "log_level"),
+        ("[coordinator]\npay_held_jobs = -5", "pay_held_jobs"),
+        ('[coordinator]\ndatabase_url = "foo"', "HIVE_DATABASE_URL"),
+        ('[coordinator]\ndatabase_url = "mysql://x/y"', "HIVE_DATABASE_URL"),
+    ],
+)
+def test_settings_that_do_not_hold_are_one_sentence(
+    tmp_path: Path, settings: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIVE_HOME", str(tmp_path))
+    (tmp_path / "config.toml").write_bytes(settings.encode("latin-1"))
+    assert run("coordinator", "migrate") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("hive: ")
+    assert says in told

@@ -60,14 +60,21 @@ def test_a_prompt_that_does_not_fit_is_refused(tokens_in: int) -> None:
     assert caught.value.code == "context_length_exceeded"
 
 
+def asking(model: str) -> Submission:
+    return Submission(request=JobRequest(model=model, prompt="Hello"), placement=Placement(), source="v1")
+
+
 def test_models_are_known_and_allowed() -> None:
     catalogue = {MODEL: entry()}
-    assert known_model(MODEL, catalogue, KEY) is catalogue[MODEL]
+    assert known_model(asking(MODEL), catalogue, KEY) is catalogue[MODEL]
     with pytest.raises(RequestError) as unknown:
-        known_model("gpt-7", catalogue, KEY)
-    assert unknown.value.code == "invalid_model"
+        known_model(asking("gpt-7"), catalogue, KEY)
+    assert (unknown.value.code, unknown.value.param) == ("invalid_model", "model")
+    with pytest.raises(RequestError) as unknown:
+        known_model(msgspec.structs.replace(asking("gpt-7"), source="hive"), catalogue, KEY)
+    assert unknown.value.param == "model_id"
     with pytest.raises(Forbidden) as barred:
-        known_model(MODEL, catalogue, msgspec.structs.replace(KEY, models=["other"]))
+        known_model(asking(MODEL), catalogue, msgspec.structs.replace(KEY, models=["other"]))
     assert barred.value.code == "model_not_allowed"
 
 
