@@ -151,7 +151,7 @@ async def test_an_idempotency_key_stands_for_one_job(served: Served) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "param"),
     [
-        ({"model_id": "gpt-7"}, "invalid_model", "model"),
+        ({"model_id": "gpt-7"}, "invalid_model", "model_id"),
         ({"h3_cell": "nonsense"}, "invalid_cell", "h3_cell"),
         ({"jurisdiction": "Atlantis"}, "invalid_jurisdiction", "jurisdiction"),
         ({"min_trust_tier": "emperor"}, "invalid_tier", "min_trust_tier"),

@@ -48,5 +48,5 @@ async def test_a_key_is_made_listed_and_revoked(swarm: Swarm) -> None:
 async def test_a_key_that_is_not_there_is_one_sentence(swarm: Swarm) -> None:
     code, said = await hive(swarm, "keys", "revoke", "nothing")
     assert code == 1
-    assert "0 keys are called nothing" in said
+    assert "No key is called nothing" in said
     assert "Traceback" not in said
