@@ -137,5 +137,7 @@ def _where() -> tuple[str, str]:
         url = url or f"http://{settings.admin_host}:{settings.admin_port}"
         key = key or load_secrets(settings.state_dir).admin_key
     if not (url and key):
-        raise Unauthorized("No coordinator has run here: set HIVE_ADMIN_URL and HIVE_ADMIN_KEY, or start a swarm with 'hive up'.")
+        raise Unauthorized(
+            "No coordinator has run here: set HIVE_ADMIN_URL and HIVE_ADMIN_KEY, or start a swarm with 'hive up'."
+        )
     return url.rstrip("/"), key

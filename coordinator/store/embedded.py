@@ -8,7 +8,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import IO, Final
 import psutil
 
 from shared.errors import HiveError
-from shared.processes import die_with_parent, free_port
+from shared.processes import die_with_parent, free_port, is_free
 
 USER: Final = "hive"
 START_TIMEOUT_S: Final = 60
@@ -163,7 +162,7 @@ class EmbeddedPostgres:
         """The port of the last time, so that the URL stays; another one if somebody has it now."""
         path = self._home / "port"
         kept = int(_kept(path, lambda: str(free_port())))
-        if not _is_free(kept):
+        if not is_free(kept):
             path.unlink()
             kept = int(_kept(path, lambda: str(free_port())))
         return kept
@@ -222,16 +221,6 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     if not kept:
         raise EmbeddedError(f"{path} is empty; put back a copy of it, or choose another folder.")
     return kept
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _postmaster(pid: int, cluster: Path) -> psutil.Process | None:
