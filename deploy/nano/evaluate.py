@@ -4,6 +4,7 @@ Prints a Markdown table and writes it to `--out`, with every wrong answer below 
 """
 
 import argparse
+import hashlib
 import platform
 import time
 from collections import defaultdict
@@ -123,7 +124,7 @@ def table(scores: dict[str, Score]) -> str:
     return "\n".join(lines)
 
 
-def report(scores: dict[str, Score], wrong: list[tuple[Sample, Answer]], speed: float) -> str:
+def report(model: Path, scores: dict[str, Score], wrong: list[tuple[Sample, Answer]], speed: float) -> str:
     """The page that is kept beside the model."""
     missed = [f"- {s.category}: “{s.question}” → “{' '.join(a.text.split())[:200]}”" for s, a in wrong]
     return "\n".join(
@@ -132,6 +133,7 @@ def report(scores: dict[str, Score], wrong: list[tuple[Sample, Answer]], speed: 
             "",
             "Greedy decoding (temperature 0), Q8_0, llama.cpp on one thread; made by `python -m deploy.nano.evaluate`.",
             f"{speed:.0f} tokens a second over all answers, prompts included, on {platform.machine()}.",
+            f"The file's SHA-256 is `{hashlib.sha256(model.read_bytes()).hexdigest()}`.",
             "",
             table(scores),
             "",
@@ -151,7 +153,7 @@ def main() -> None:
     options.add_argument("--each", type=int, default=40, help="questions a category")
     options.add_argument("--out", type=Path, default=Path(__file__).with_name("EVAL.md"))
     chosen = options.parse_args()
-    page = report(*scored(Asked(chosen.model), held_out(chosen.seed, chosen.each)))
+    page = report(chosen.model, *scored(Asked(chosen.model), held_out(chosen.seed, chosen.each)))
     chosen.out.write_text(page, encoding="utf-8")
     print(page)
 

@@ -11,13 +11,15 @@ _SLICE = 256
 class WeightedLoss(torch.autograd.Function):
     """The weighted sum of the negative log likelihoods, in nats.
 
-    Takes features [n, width], embeddings [vocabulary, width], targets [n] and weights [n].
+    Takes features [n, width], embeddings [vocabulary, width], targets [n], weights [n] and what to multiply in.
     """
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, embeddings: Tensor, targets: Tensor, weights: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        ctx: Any, features: Tensor, embeddings: Tensor, targets: Tensor, weights: Tensor, precision: torch.dtype
+    ) -> Tensor:
         """The sum; keeps the gradients with respect to features and embeddings."""
-        x, w = features.bfloat16(), embeddings.bfloat16()
+        x, w = features.to(precision), embeddings.to(precision)
         x_gradient, w_gradient = torch.empty_like(x), torch.zeros_like(embeddings, dtype=torch.float32)
         total = torch.zeros((), device=x.device)
         for at in range(0, len(x), _SLICE):
@@ -26,14 +28,14 @@ class WeightedLoss(torch.autograd.Function):
             norm = logits.logsumexp(-1, keepdim=True)
             total += ((norm - logits.gather(1, target)) * weight).sum()
             chance = (logits - norm).exp_().scatter_add_(1, target, torch.full_like(weight, -1.0))
-            error = (chance * weight).bfloat16()
+            error = (chance * weight).to(precision)
             x_gradient[at : at + _SLICE] = error @ w
             w_gradient += error.T @ rows
         ctx.save_for_backward(x_gradient, w_gradient)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore[override]
         """The kept gradients, scaled."""
         x_gradient, w_gradient = ctx.saved_tensors
-        return x_gradient * gradient, w_gradient * gradient, None, None
+        return x_gradient * gradient, w_gradient * gradient, None, None, None
