@@ -62,12 +62,13 @@ async def engine(database_url: str) -> AsyncIterator[Engine]:
     """An engine on this process's database, with all tables empty."""
     made = connect(database_url)
     async with made.begin() as conn:
-        await _empty(conn)
+        await empty(conn)
     yield made
     await made.dispose()
 
 
-async def _empty(conn: Connection) -> None:
+async def empty(conn: Connection) -> None:
+    """Empties all tables of this process's database."""
     tables = await conn.scalars(
         text("""
         SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
