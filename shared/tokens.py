@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
 import llama_cpp
-from jinja2 import Template
-from jinja2 import TemplateError as JinjaError
+from jinja2 import Template, TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.protocol.messages import Message

@@ -28,7 +28,9 @@ from shared.protocol.messages import (
     Leave,
     Offer,
     Pong,
+    Standing,
     ToWorker,
+    Wanted,
     Welcome,
 )
 from worker.identity import Identity
@@ -150,7 +152,7 @@ class Daemon:
                 self._jobs.acknowledged(message)
             case Drain():
                 self._link.reconnect_after(message.reconnect_ms)
-            case Pong() | Welcome():
+            case Pong() | Welcome() | Standing() | Wanted():
                 return
             case _:
                 assert_never(message)

@@ -13,8 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from coordinator.settle import attempts
-from coordinator.settle import batch as batches
+from coordinator.settle import attempts, batch as batches
 from coordinator.settle.attempts import Block, Decide, Renew, Send, Step, Wait
 from coordinator.settle.batch import Fate
 from coordinator.settle.ledger import is_worker, payout

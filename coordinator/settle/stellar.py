@@ -20,8 +20,8 @@ from stellar_sdk import (
     Server,
     StrKey,
     TransactionBuilder,
+    xdr as stellar_xdr,
 )
-from stellar_sdk import xdr as stellar_xdr
 from stellar_sdk.client.requests_client import RequestsClient
 from stellar_sdk.exceptions import BaseHorizonError, NotFoundError, SdkError
 

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from stellar_sdk import Account as SequenceHolder
-from stellar_sdk import TransactionBuilder
+from stellar_sdk import Account as SequenceHolder, TransactionBuilder
 
 from deploy.devledger.entries import account_key
 from deploy.devledger.envelope import Transaction, decode

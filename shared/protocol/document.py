@@ -21,6 +21,7 @@ PATH: Final = Path(__file__).with_name("PROTOCOL.md")
 TEXT: Final = Path(__file__).with_name("protocol_text.md")
 PARTS: Final[tuple[Kind, ...]] = (
     m.Capabilities, m.ModelOffer, m.Hardware, m.Gpu, m.Held, m.Verdict, m.OfferBody, m.Sampling, m.Message,
+    m.Logprob,
 )  # fmt: skip
 
 
@@ -99,6 +100,8 @@ def _type(hint: Any) -> str:
         return " or ".join(_type(arg) for arg in args)
     if origin is list:
         return f"array of {_type(args[0])}"
+    if origin is tuple:
+        return "[" + ", ".join(_type(arg) for arg in args) + "]"
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     if hint is m.CloseCode:

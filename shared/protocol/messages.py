@@ -7,127 +7,28 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from shared.protocol.codes import CloseCode as CloseCode  # noqa: PLC0414 - on purpose part of this module's words
+from shared.protocol.bodies import (
+    Capabilities as Capabilities,
+    Count as Count,
+    Gpu as Gpu,
+    Hardware as Hardware,
+    Held as Held,
+    Hex32 as Hex32,
+    Hex64 as Hex64,
+    Logprob as Logprob,
+    Message as Message,
+    ModelOffer as ModelOffer,
+    OfferBody as OfferBody,
+    Sampling as Sampling,
+    Short as Short,
+    Struct as Struct,
+    TokenIds as TokenIds,
+    Uuid as Uuid,
+)
+from shared.protocol.codes import CloseCode as CloseCode
 
 VERSION: Final = 1
 SUBPROTOCOL: Final = "hive.v1"
-
-Hex32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
-Uuid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
-Short = Annotated[str, msgspec.Meta(max_length=200)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-TokenIds = list[Annotated[int, msgspec.Meta(ge=0, lt=2**31)]]
-
-
-class Struct(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of a message."""
-
-
-class Sampling(Struct, frozen=True):
-    """How to choose tokens, in millionths where the API has floats; top_k 0 is off."""
-
-    temperature: int = 1_000_000
-    top_p: int = 1_000_000
-    min_p: int = 0
-    top_k: int = 0
-    presence_penalty: int = 0
-    frequency_penalty: int = 0
-    repetition_penalty: int = 1_000_000
-
-
-class Message(Struct, frozen=True):
-    """One message of a conversation, as the chat template sees it."""
-
-    role: Short
-    content: str | None = None
-    name: str | None = None
-    tool_call_id: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-
-class OfferBody(Struct, frozen=True):
-    """What one attempt is asked to do and on which terms; signed by the coordinator, so that a worker can prove it.
-
-    `messages` go through the model's template; `prompt` goes to the model as it is. `resume_ids` are tokens that an
-    earlier attempt made and the client may have read: continue after them. `price` is what the attempt earns at most,
-    in stroops; `scope` is an opaque name for the account, the root of the prefix cache.
-    """
-
-    job_id: Uuid
-    attempt: Count
-    worker_pk: Hex32
-    model_id: Short
-    model_digest: Hex32
-    max_tokens: Count
-    sampling: Sampling
-    stop: list[str]
-    seed: Short
-    salt: Hex32
-    price: Count
-    scope: Short
-    cell: Short
-    jurisdictions: list[Short]
-    evidence: Short
-    geo_digest: Hex32
-    expires_at: Count
-    messages: list[Message] | None = None
-    prompt: str | None = None
-    resume_ids: TokenIds = []
-
-
-class ModelOffer(Struct, frozen=True):
-    """A model file that the worker can serve."""
-
-    id: Short
-    digest: Hex32
-    context: Count
-    size_bytes: Count
-    loaded: bool = False
-    verifiability: Literal["seeded", "weak"] = "seeded"
-
-
-class Gpu(Struct, frozen=True):
-    """A device as ggml reports it; memory in bytes."""
-
-    name: Short
-    backend: Short
-    memory_total: Count
-    memory_free: Count
-
-
-class Hardware(Struct, frozen=True):
-    """What the worker's probe found; memory in bytes, tflops_milli in 10^-3 TFLOP/s (measured, else 0)."""
-
-    cpu: Short
-    cores: Count
-    memory_total: Count
-    memory_free: Count
-    os: Short
-    gpus: list[Gpu] = []
-    tflops_milli: Count = 0
-
-
-class Capabilities(Struct, frozen=True):
-    """What a worker brings: where it says it is, what it can run, how much at once."""
-
-    cell: Short
-    slots: Count
-    models: list[ModelOffer]
-    hardware: Hardware
-    engine_build: Short
-    agent: Short
-    handle: Short | None = None
-    jobs: bool = True
-
-
-class Held(Struct, frozen=True):
-    """An attempt that the worker still holds after a lost connection: its state, and how many tokens it made."""
-
-    job_id: Uuid
-    attempt: Count
-    state: Literal["running", "done"]
-    tokens: Count
 
 
 class ServerHello(Struct, frozen=True, tag="hello"):
@@ -210,6 +111,26 @@ class Drain(Struct, frozen=True, tag="drain"):
     reconnect_ms: Count
 
 
+class Standing(Struct, frozen=True, tag="standing"):
+    """What the coordinator's books say of this worker, in stroops, and how large the swarm is: soon after the welcome,
+    and again when it has changed. `held` is earned and still withheld, `pending` is due, `paid` is on the ledger."""
+
+    time: Count
+    earned_today: Count
+    held: Count
+    pending: Count
+    paid: Count
+    workers_online: Count
+
+
+class Wanted(Struct, frozen=True, tag="wanted"):
+    """Jobs wait for this model and too few workers have it in memory: an owner who allows it loads or fetches it."""
+
+    model_id: Short
+    digest: Hex32
+    size_bytes: Count
+
+
 class Heartbeat(Struct, frozen=True, tag="heartbeat"):
     """Every 5 s on the same path as the work: free slots, and what is running with its count of tokens."""
 
@@ -249,19 +170,22 @@ class Progress(Struct, frozen=True, tag="progress"):
 
 
 class Tokens(Struct, frozen=True, tag="tokens"):
-    """New token ids from output position `offset` on, and the text that they complete (UTF-8 safe, may be empty)."""
+    """New token ids from output position `offset` on, and the text that they complete (UTF-8 safe, may be empty);
+    `logprobs` has one for each id where the offer asked for them."""
 
     job_id: Uuid
     attempt: Count
     offset: Count
     ids: TokenIds
     text: str
+    logprobs: list[Logprob] = []
 
 
 class Done(Struct, frozen=True, tag="done"):
     """The result, kept in the outbox until acknowledged.
 
-    `ids` are this attempt's own tokens (without an end token), `text` is the text they add.
+    `ids` are this attempt's own tokens (without an end token), `text` is the text they add; `cached_tokens` of the
+    prompt were in the worker's cache already.
     """
 
     receipt: dict[str, Any]
@@ -270,6 +194,7 @@ class Done(Struct, frozen=True, tag="done"):
     text: str
     prefill_ms: Count
     decode_ms: Count
+    cached_tokens: Count = 0
 
 
 class Failed(Struct, frozen=True, tag="failed"):
@@ -288,7 +213,7 @@ class Leave(Struct, frozen=True, tag="leave"):
     for_good: bool = False
 
 
-ToWorker = Welcome | Offer | Cancel | Ack | Pong | Drain
+ToWorker = Welcome | Offer | Cancel | Ack | Pong | Drain | Standing | Wanted
 ToCoordinator = Heartbeat | Inventory | Accept | Decline | Progress | Tokens | Done | Failed | Leave
 
 

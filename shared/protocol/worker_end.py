@@ -27,8 +27,10 @@ from shared.protocol.messages import (
     Pong,
     Refused,
     ServerHello,
+    Standing,
     ToCoordinator,
     ToWorker,
+    Wanted,
     Welcome,
     WorkerHello,
 )
@@ -145,7 +147,7 @@ class WorkerEnd:
             case Welcome():
                 fault = in_time(self._since, now)
                 return self._session.end(fault) if fault else Welcomed(message)
-            case Offer() | Cancel() | Ack() | Pong() | Drain():
+            case Offer() | Cancel() | Ack() | Pong() | Drain() | Standing() | Wanted():
                 return MessageReceived(message)
             case _:
                 assert_never(message)

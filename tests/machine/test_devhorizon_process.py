@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stellar_sdk.exceptions import BaseHorizonError
-from stellar_sdk.exceptions import ConnectionError as SdkConnectionError
+from stellar_sdk.exceptions import BaseHorizonError, ConnectionError as SdkConnectionError
 
 from deploy.devledger.__main__ import close_interval
 from deploy.devledger.network import DEFAULT_PASSPHRASE

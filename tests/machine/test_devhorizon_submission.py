@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from stellar_sdk.exceptions import BadRequestError, BadResponseError, NotFoundError
-from stellar_sdk.exceptions import ConnectionError as SdkConnectionError
+from stellar_sdk.exceptions import (
+    BadRequestError,
+    BadResponseError,
+    ConnectionError as SdkConnectionError,
+    NotFoundError,
+)
 
 from deploy.devledger.serving import Plan, serve
 from tests.machine.devhorizon_bench import ROOT, Bench, bench_at, note, problem

@@ -17,8 +17,14 @@ from stellar_sdk import (
     TransactionEnvelope,
 )
 
-from deploy.devledger.entries import Account as LedgerAccount
-from deploy.devledger.entries import ClaimableBalance, State, TrustLine, account_key, trust_key
+from deploy.devledger.entries import (
+    Account as LedgerAccount,
+    ClaimableBalance,
+    State,
+    TrustLine,
+    account_key,
+    trust_key,
+)
 from deploy.devledger.envelope import Transaction, decode
 from deploy.devledger.ledger import Closed, Ledger, Status, Submission, genesis
 from deploy.devledger.network import Network

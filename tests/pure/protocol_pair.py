@@ -43,7 +43,9 @@ from shared.protocol.messages import (
     Refused,
     Sampling,
     ServerHello,
+    Standing,
     Tokens,
+    Wanted,
     Welcome,
     WorkerHello,
 )
@@ -75,6 +77,7 @@ _PLAIN: Final[list[msgspec.Struct]] = [
 _TO_WORKER: Final[list[msgspec.Struct]] = [
     Welcome("s1", 0, NOW, 5000, 60000, []), Refused(CloseCode.REVOKED, "no"), Offer(BODY, "00" * 64),
     Cancel(JOB, 1, "reader left"), Ack(JOB, 1, "accepted"), Pong(NOW), Drain(1000),
+    Standing(NOW, 1, 2, 3, 4, 5), Wanted("hive-nano", "ab" * 32, 5_784_896),
 ]  # fmt: skip
 _TO_COORDINATOR: Final[list[msgspec.Struct]] = [
     Heartbeat(1, [Held(JOB, 1, "running", 3)]), Inventory(CAPABILITIES), Accept(JOB, 1), Decline(JOB, 1, "busy"),

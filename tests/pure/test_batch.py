@@ -4,8 +4,7 @@ import hashlib
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from stellar_sdk import FeeBumpTransactionEnvelope, Keypair
 
 from coordinator.settle.batch import MAX_WORKERS, Due, Fate, fates, gather, merkle_root, trouble

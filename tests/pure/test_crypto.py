@@ -5,8 +5,7 @@ import hmac
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from nacl.signing import SigningKey
 
 from shared.canonical import MAX_INT, canonical

@@ -4,8 +4,7 @@ import base64
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from stellar_sdk import (
     Asset,
     BeginSponsoringFutureReserves,

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from litestar import Request
 from litestar.exceptions import MethodNotAllowedException, NotFoundException, PermissionDeniedException
 from litestar.testing import RequestFactory

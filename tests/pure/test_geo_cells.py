@@ -5,8 +5,7 @@ from contextlib import nullcontext
 import h3.api.basic_int as h3
 import pytest
 from h3 import H3FailedError
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from shared.geo.cells import (
     InvalidCell,

@@ -5,8 +5,7 @@ from itertools import accumulate, pairwise
 
 import h3.api.basic_int as h3
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from deploy.geo.packing import merge, pack
 from shared.geo.cells import InvalidCell, at, cell_of, format_cell

@@ -5,8 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from shared.ids import MAX_STROOPS, chat_id, day_of, new_job_id, to_gns, to_stroops
 

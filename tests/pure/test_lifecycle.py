@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coordinator.queue.lifecycle import MAX_LOST, TABLE, TERMINAL, Event, State, after, sources, target, to_markdown
 

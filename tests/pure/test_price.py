@@ -5,8 +5,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coordinator.store.rows import KeyRow, Kind
 from coordinator.submit.placement import Placement

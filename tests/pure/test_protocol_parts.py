@@ -4,8 +4,7 @@ from hashlib import blake2b
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from shared.protocol.closing import Closed, code_of
 from shared.protocol.coordinator_end import MessageReceived

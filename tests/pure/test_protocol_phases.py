@@ -4,8 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from shared.protocol.closing import Closed
 from shared.protocol.messages import CloseCode, Refused, ServerHello, ToCoordinator, ToWorker, Welcome, WorkerHello

@@ -4,8 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token, WorkerPublic
 from coordinator.dispatch.relay import Relay

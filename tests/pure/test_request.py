@@ -8,8 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coordinator.api import job_body
 from coordinator.api.job_body import JobBody

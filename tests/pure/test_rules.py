@@ -3,8 +3,7 @@
 import h3.api.basic_int as h3
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coordinator.match.rules import EligibleAfter, ModelFacts, Reason, WorkerFacts, waits, why_not, widened
 from coordinator.store.rows import Kind

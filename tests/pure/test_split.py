@@ -4,8 +4,7 @@ from datetime import date
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coordinator.settle import ledger
 from coordinator.settle.split import Split, own_share, split

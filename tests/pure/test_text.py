@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from shared.protocol.messages import Message, OfferBody, Sampling
 from shared.text import Deltas, prompt_hash, result_hash

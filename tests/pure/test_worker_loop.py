@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from shared.protocol.messages import Sampling
 from shared.sampler import Floats

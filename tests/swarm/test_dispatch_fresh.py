@@ -7,8 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from coordinator.dispatch import hub as hubs
-from coordinator.dispatch import rounds
+from coordinator.dispatch import hub as hubs, rounds
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.state import Dispatch
 from coordinator.queue import moves
