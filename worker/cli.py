@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import psutil
 import structlog
 import typer
@@ -23,6 +22,8 @@ from shared.home import hive_home
 from shared.processes import run_server
 from shared.tiers import tier_name
 from worker import models as model_files
+from worker.commands.models import models
+from worker.commands.shown import Json, builtins_of
 from worker.daemon import Daemon
 from worker.hardware import hardware
 from worker.identity import existing_identity, identity
@@ -32,9 +33,7 @@ from worker.settings import CELL_RESOLUTION, Settings, SettingsError, settings, 
 
 STOP_S = 15.0
 app = typer.Typer(help="Lend this machine to the swarm.", no_args_is_help=True)
-models = typer.Typer(help="The model files of this machine.", no_args_is_help=True)
 app.add_typer(models, name="models")
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class WorkerCommandError(HiveError):
@@ -101,7 +100,7 @@ def status(as_json: Json = False) -> None:
     report = read_report(hive_home())
     running = report is not None and lives(report)
     if as_json:
-        typer.echo(json.dumps({"running": running, **(_builtins(report) if report and running else {})}))
+        typer.echo(json.dumps({"running": running, **(builtins_of(report) if report and running else {})}))
     elif report is None or not running:
         typer.echo("No worker is running here; `hive worker join` starts one.")
     else:
@@ -116,30 +115,6 @@ def whoami(as_json: Json = False) -> None:
     who = existing_identity(hive_home())
     shown = {"pk": who.pk, "fingerprint": fingerprint(who.pk), "created_at": who.created_at}
     typer.echo(json.dumps(shown) if as_json else "\n".join(f"{name:<12}{value}" for name, value in shown.items()))
-
-
-@models.command("list")
-def list_models(as_json: Json = False) -> None:
-    """The models that this machine can serve."""
-    found = model_files.local_models(hive_home()).values()
-    if as_json:
-        typer.echo(json.dumps([_builtins(model) for model in found]))
-        return
-    for model in found:
-        kind = "bundled" if model.bundled else "added"
-        typer.echo(f"{model.id:<28}{model.size_bytes / 2**20:>9.1f} MiB{model.context:>9} tokens  {kind}")
-
-
-@models.command("add")
-def add_model(
-    file: Annotated[Path, typer.Argument(help="A GGUF file.", exists=True, dir_okay=False, readable=True)],
-    model_id: Annotated[str | None, typer.Option("--id", help="What to call it; by default the file's name.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Add a model file, pinned by its digest."""
-    with Console(stderr=True).status(f"reading {file.name}"):
-        model = model_files.add(hive_home(), file, model_id)
-    typer.echo(json.dumps(_builtins(model)) if as_json else f"added {model.id} (sha256 {model.digest})")
 
 
 async def _work(home: Path, chosen: Settings, ready_file: Path | None) -> None:
@@ -199,11 +174,6 @@ def _described(report: Report) -> str:
         "waiting": f"{report.waiting_results} results",
     }
     return "\n".join(f"{name:<13}{value}" for name, value in rows.items())
-
-
-def _builtins(struct: msgspec.Struct) -> dict[str, Any]:
-    built: dict[str, Any] = msgspec.to_builtins(struct)
-    return built
 
 
 def _clock() -> int:
