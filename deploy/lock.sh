@@ -4,6 +4,3 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 uv pip compile pyproject.toml --extra test --extra build --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock "$@"
-uv pip compile pyproject.toml --extra bench --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-annotate --no-header --quiet --output-file /dev/stdout "$@" \
-  | awk '/^[a-z0-9]/ {keep = /^xllamacpp==/} keep' > requirements-bench.lock
