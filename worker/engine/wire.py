@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from shared.protocol.messages import Gpu, Sampling
+from shared.protocol.messages import Gpu, Logprob, Message, Sampling
 
 PREFIX_BYTES: Final = 4
 MAX_BYTES: Final = 64 << 20
@@ -12,26 +12,57 @@ MAX_BYTES: Final = 64 << 20
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
     """The first message: the GGUF file, how many requests at once, tokens of context for each of them, threads
-    (0: by the machine and the model), and the owner's cap in tokens per second over all of them (0: none)."""
+    (0: by the machine and the model), and the owner's caps: tokens per second over all requests (0: none), and bytes of
+    memory on GPUs (None: whatever is free; 0: no GPU at all)."""
 
     path: str
     slots: int
     context: int
     threads: int = 0
     max_tps: float = 0.0
+    gpu_bytes: int | None = None
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
-    """One request: continue after `prompt` and `resume`. `max_tokens` counts the resumed tokens too, and the sampler's
-    position of the first new token is their number."""
+    """One request: continue after `messages` (through the model's template) or `prompt` (as it is), and `resume`.
+
+    `max_tokens` counts the resumed tokens too, and the sampler's position of the first new token is their number.
+    `tools`, `tool_choice` and `response_format` are OpenAI's as JSON text; `logit_bias` is in millionths by token id;
+    `logprobs` is how many alternatives to tell (None: no logprobs). Prompts of one `scope` share cached prefixes;
+    `fresh` reads none.
+    """
 
     number: int
-    prompt: list[int]
     max_tokens: int
     sampling: Sampling
     seed: int
+    messages: list[Message] | None = None
+    prompt: str | None = None
     stop: list[str] = []
     resume: list[int] = []
+    scope: str = ""
+    fresh: bool = False
+    tools: str | None = None
+    tool_choice: str | None = None
+    parallel_tool_calls: bool = True
+    response_format: str | None = None
+    logit_bias: dict[str, int] = {}
+    logprobs: int | None = None
+
+
+class Embed(msgspec.Struct, frozen=True, tag="embed"):
+    """Embed each text; the vectors are normalised."""
+
+    number: int
+    texts: list[str]
+
+
+class Rank(msgspec.Struct, frozen=True, tag="rank"):
+    """Score how well each document answers the query."""
+
+    number: int
+    query: str
+    documents: list[str]
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -41,7 +72,8 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
-    """The model is ready: context in tokens for each slot, and the devices that ggml found beside the CPU."""
+    """The model is ready: context in tokens for each slot, the devices that ggml found beside the CPU, where the layers
+    went in a sentence, and whether it can score documents."""
 
     context: int
     slots: int
@@ -49,6 +81,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     engine_build: str
     load_ms: int
     gpus: list[Gpu] = []
+    placement: str = ""
+    ranks: bool = False
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
@@ -58,7 +92,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
 
 
 class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
-    """`done` of `total` tokens of the prompt are read."""
+    """`done` of `total` tokens of the prompt are read, or were in the cache."""
 
     number: int
     done: int
@@ -66,21 +100,41 @@ class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
 
 
 class Made(msgspec.Struct, frozen=True, tag="made"):
-    """New tokens and the text that they make certain."""
+    """New tokens, the text that they make certain, and a logprob for each token if the request asked for them."""
 
     number: int
     ids: list[int]
     text: str
+    logprobs: list[Logprob] = []
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The answer is whole: `text` is what was still held back. Durations in ms."""
+    """The answer is whole: `text` is what was still held back. `tokens_in` is the length of the prompt, of which
+    `cached_tokens` were not computed. Durations in ms."""
 
     number: int
     reason: Literal["stop", "length"]
     text: str
+    tokens_in: int
+    cached_tokens: int
     prefill_ms: int
     decode_ms: int
+
+
+class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
+    """A vector for each text, as little-endian float32, and how many tokens were read in all."""
+
+    number: int
+    vectors: list[bytes]
+    tokens_in: int
+
+
+class Ranked(msgspec.Struct, frozen=True, tag="ranked"):
+    """A score for each document, higher is better, and how many tokens were read in all."""
+
+    number: int
+    scores: list[float]
+    tokens_in: int
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -92,9 +146,9 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     retryable: bool
 
 
-ToEngine = Load | Generate | Cancel
-OfRequest = Prefill | Made | Finished | Failed
-FromEngine = Loaded | LoadFailed | Prefill | Made | Finished | Failed
+ToEngine = Load | Generate | Embed | Rank | Cancel
+OfRequest = Prefill | Made | Finished | Embedded | Ranked | Failed
+FromEngine = Loaded | LoadFailed | OfRequest
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _TO_ENGINE: Final[msgspec.msgpack.Decoder[ToEngine]] = msgspec.msgpack.Decoder(ToEngine)
