@@ -24,6 +24,8 @@ class Context(StrEnum):
     OFFER = "offer"
     RECEIPT = "receipt"
     COUNTERSIGN = "countersign"
+    WORKER_REQUEST = "worker-request"
+    RELEASE = "release"
 
 
 def public_key(key: SigningKey) -> str:
