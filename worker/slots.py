@@ -6,6 +6,7 @@ import msgspec
 
 from shared.crypto import Context, verifies
 from shared.protocol.messages import Offer
+from worker.comfort import policy
 
 Key = tuple[str, int]
 """A job id and an attempt."""
@@ -35,13 +36,14 @@ class Slots(msgspec.Struct, frozen=True):
 
 class Terms(msgspec.Struct, frozen=True):
     """What an offer is held against: both keys in hex, the coordinator's time in ms, the digests of the models that
-    are served by id, and whether this worker takes work at all."""
+    are served by id, whether this worker takes work at all, and what its owner serves."""
 
     worker_pk: str
     server_pk: str
     now: int
     digests: Mapping[str, str]
     open: bool
+    policy: policy.Terms = policy.Terms()
 
 
 def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
@@ -59,6 +61,8 @@ def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
         return "unknown model"
     if (body.messages is None) == (body.prompt is None):
         return "neither messages nor a prompt, or both"
+    if (reason := policy.objection(body, terms.policy)) is not None:
+        return reason
     if slots.free <= 0 or (body.job_id, body.attempt) in slots.running:
         return "no free slot"
     return None
