@@ -1,0 +1,1 @@
+"""GGUF files without llama.cpp: what a header says, read defensively, and what the model needs."""
