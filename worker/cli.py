@@ -23,6 +23,7 @@ from shared.processes import run_server
 from shared.tiers import tier_name
 from worker import models as model_files
 from worker.commands.models import models
+from worker.commands.service import install_service, uninstall_service
 from worker.commands.shown import Json, builtins_of
 from worker.daemon import Daemon
 from worker.hardware import hardware
@@ -34,6 +35,8 @@ from worker.settings import CELL_RESOLUTION, Settings, SettingsError, settings, 
 STOP_S = 15.0
 app = typer.Typer(help="Lend this machine to the swarm.", no_args_is_help=True)
 app.add_typer(models, name="models")
+for command in (install_service, uninstall_service):
+    app.command()(command)
 
 
 class WorkerCommandError(HiveError):
