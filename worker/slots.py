@@ -6,7 +6,7 @@ import msgspec
 
 from shared.crypto import Context, verifies
 from shared.protocol.messages import Offer
-from worker.comfort import policy
+from worker.comfort.policy import Wishes, objection
 
 Key = tuple[str, int]
 """A job id and an attempt."""
@@ -43,7 +43,7 @@ class Terms(msgspec.Struct, frozen=True):
     now: int
     digests: Mapping[str, str]
     open: bool
-    policy: policy.Terms = policy.Terms()
+    wishes: Wishes = Wishes()
 
 
 def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
@@ -61,7 +61,7 @@ def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
         return "unknown model"
     if (body.messages is None) == (body.prompt is None):
         return "neither messages nor a prompt, or both"
-    if (reason := policy.objection(body, terms.policy)) is not None:
+    if (reason := objection(body, terms.wishes)) is not None:
         return reason
     if slots.free <= 0 or (body.job_id, body.attempt) in slots.running:
         return "no free slot"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from shared.protocol.messages import Message, OfferBody, Sampling
-from worker.comfort.policy import MOST_CHARACTERS, OVERLAP, WINDOW, Terms, objection, pattern
+from worker.comfort.policy import MOST_CHARACTERS, OVERLAP, WINDOW, Wishes, objection, pattern
 
 BODY = OfferBody(
     job_id="j", attempt=1, worker_pk="", model_id="m", model_digest="", max_tokens=1_000, sampling=Sampling(), stop=[],
@@ -22,38 +22,38 @@ def of(**changed: Any) -> OfferBody:
 
 
 @pytest.mark.parametrize(
-    ("body", "terms", "reason"),
+    ("body", "wishes", "reason"),
     [
-        (BODY, Terms(), None),
-        (BODY, Terms(price_floor=500_000), None),
-        (BODY, Terms(price_floor=500_001), "price"),
-        (of(resume_ids=[1] * 10), Terms(price_floor=505_000), None),
-        (BODY, Terms(refuse=(pattern("bomb"),)), "policy"),
-        (BODY, Terms(refuse=(pattern("poem"), pattern(r"build\b.*\bbomb"))), "policy"),
-        (BODY, Terms(refuse=(pattern("poem"),)), None),
-        (of(messages=None, prompt="a bomb"), Terms(refuse=(pattern("bomb"),)), "policy"),
-        (of(messages=None, prompt="x" * MOST_CHARACTERS), Terms(refuse=(pattern("bomb"),)), None),
-        (of(messages=None, prompt="x" * (MOST_CHARACTERS + 1)), Terms(refuse=(pattern("bomb"),)), "policy"),
-        (of(tools="[]"), Terms(tools=False), "tools"),
-        (of(tools="[]"), Terms(), None),
-        (BODY, Terms(tools=False), None),
-        (of(messages=None, prompt="é" * 20), Terms(max_prompt_tokens=10), None),
-        (of(messages=None, prompt="é" * 21), Terms(max_prompt_tokens=10), "prompt too long"),
+        (BODY, Wishes(), None),
+        (BODY, Wishes(price_floor=500_000), None),
+        (BODY, Wishes(price_floor=500_001), "price"),
+        (of(resume_ids=[1] * 10), Wishes(price_floor=505_000), None),
+        (BODY, Wishes(refuse=(pattern("bomb"),)), "policy"),
+        (BODY, Wishes(refuse=(pattern("poem"), pattern(r"build\b.*\bbomb"))), "policy"),
+        (BODY, Wishes(refuse=(pattern("poem"),)), None),
+        (of(messages=None, prompt="a bomb"), Wishes(refuse=(pattern("bomb"),)), "policy"),
+        (of(messages=None, prompt="x" * MOST_CHARACTERS), Wishes(refuse=(pattern("bomb"),)), None),
+        (of(messages=None, prompt="x" * (MOST_CHARACTERS + 1)), Wishes(refuse=(pattern("bomb"),)), "policy"),
+        (of(tools="[]"), Wishes(tools=False), "tools"),
+        (of(tools="[]"), Wishes(), None),
+        (BODY, Wishes(tools=False), None),
+        (of(messages=None, prompt="é" * 20), Wishes(max_prompt_tokens=10), None),
+        (of(messages=None, prompt="é" * 21), Wishes(max_prompt_tokens=10), "prompt too long"),
     ],
 )
-def test_what_is_declined_and_why(body: OfferBody, terms: Terms, reason: str | None) -> None:
-    assert objection(body, terms) == reason
+def test_what_is_declined_and_why(body: OfferBody, wishes: Wishes, reason: str | None) -> None:
+    assert objection(body, wishes) == reason
 
 
 @given(st.integers(0, 3 * WINDOW))
 def test_words_are_found_wherever_they_stand(place: int) -> None:
     text = "x" * place + "y" * (OVERLAP - 1) + "x" * 10
-    assert objection(of(messages=None, prompt=text), Terms(refuse=(pattern("y" * (OVERLAP - 1)),))) == "policy"
+    assert objection(of(messages=None, prompt=text), Wishes(refuse=(pattern("y" * (OVERLAP - 1)),))) == "policy"
 
 
 @pytest.mark.parametrize("written", ["bomb", r"how to .* bomb", r"\bfoo\b|\bba+r\b", "(ab)?c", "a{2}", "[a-z]+x"])
 def test_patterns_that_are_quick_are_taken(written: str) -> None:
-    hostile = Terms(refuse=(pattern(written + "§"),))
+    hostile = Wishes(refuse=(pattern(written + "§"),))
     began = time.process_time()
     assert objection(of(messages=None, prompt="ab" * (MOST_CHARACTERS // 2)), hostile) is None
     assert time.process_time() - began < 5

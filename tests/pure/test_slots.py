@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 
 from shared.crypto import Context, public_key, sign
 from shared.protocol.messages import Message, Offer, OfferBody, Sampling
-from worker.comfort.policy import Terms as Policy, pattern
+from worker.comfort.policy import Wishes, pattern
 from worker.slots import Slots, Terms, refusal
 
 SERVER, WORKER = SigningKey(b"s" * 32), SigningKey(b"w" * 32)
@@ -45,8 +45,8 @@ def test_a_right_offer_is_taken() -> None:
         (offer(model_id="big"), Slots(1), TERMS, "unknown model"),
         (offer(model_digest="bb" * 32), Slots(1), TERMS, "unknown model"),
         (offer(prompt="both"), Slots(1), TERMS, "neither messages nor a prompt, or both"),
-        (offer(), Slots(1), msgspec.structs.replace(TERMS, policy=Policy(price_floor=1)), "price"),
-        (offer(), Slots(1), msgspec.structs.replace(TERMS, policy=Policy(refuse=(pattern("X"),))), "policy"),
+        (offer(), Slots(1), msgspec.structs.replace(TERMS, wishes=Wishes(price_floor=1)), "price"),
+        (offer(), Slots(1), msgspec.structs.replace(TERMS, wishes=Wishes(refuse=(pattern("X"),))), "policy"),
         (offer(), Slots(1, frozenset({("other", 1)})), TERMS, "no free slot"),
         (offer(), Slots(2, frozenset({KEY})), TERMS, "no free slot"),
     ],

@@ -17,7 +17,7 @@ BYTES_PER_TOKEN: Final = 4
 _REPEATS: Final = (_op.MAX_REPEAT, _op.MIN_REPEAT, _op.POSSESSIVE_REPEAT)
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Wishes(msgspec.Struct, frozen=True):
     """What an owner serves: at least `price_floor` stroops per million tokens, nothing that `refuse` finds, prompts of
     about `max_prompt_tokens` at most (0: any), and tools or not."""
 
@@ -27,21 +27,21 @@ class Terms(msgspec.Struct, frozen=True):
     tools: bool = True
 
 
-def objection(body: OfferBody, terms: Terms) -> str | None:
+def objection(body: OfferBody, wishes: Wishes) -> str | None:
     """Why the owner will not serve this, in a word or two that tell nothing of the prompt; None if they will.
 
     A prompt is measured before anybody tokenises it, so a token is taken for four bytes.
     """
-    if body.price * 1_000_000 < terms.price_floor * (body.max_tokens - len(body.resume_ids)):
+    if body.price * 1_000_000 < wishes.price_floor * (body.max_tokens - len(body.resume_ids)):
         return "price"
-    if body.tools is not None and not terms.tools:
+    if body.tools is not None and not wishes.tools:
         return "tools"
-    if not terms.max_prompt_tokens and not terms.refuse:
+    if not wishes.max_prompt_tokens and not wishes.refuse:
         return None
     texts = list(_texts(body))
-    if terms.max_prompt_tokens and sum(len(t.encode()) for t in texts) > terms.max_prompt_tokens * BYTES_PER_TOKEN:
+    if wishes.max_prompt_tokens and sum(len(t.encode()) for t in texts) > wishes.max_prompt_tokens * BYTES_PER_TOKEN:
         return "prompt too long"
-    if terms.refuse and _refused(texts, terms.refuse):
+    if wishes.refuse and _refused(texts, wishes.refuse):
         return "policy"
     return None
 
