@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -81,8 +81,10 @@ class Deltas:
 
 def prompt_hash(offer: OfferBody) -> str:
     """The receipt's `prompt_hash`, hex: HMAC under the offer's salt of the JSON of what was asked, its keys sorted and
-    without spaces: `{"messages": [...]}`, or `{"prompt": "..."}` for a raw prompt."""
-    asked = {"prompt": offer.prompt} if offer.prompt is not None else {"messages": offer.messages or []}
+    without spaces: `{"messages": [...]}`, or `{"prompt": "..."}` for a raw prompt; `tools` and `response_format` are in it,
+    as the offer's text, where the offer has them."""
+    asked: dict[str, Any] = {"prompt": offer.prompt} if offer.prompt is not None else {"messages": offer.messages or []}
+    asked |= {name: text for name in ("tools", "response_format") if (text := getattr(offer, name)) is not None}
     return salted_hash(offer.salt, "prompt", msgspec.json.encode(asked, order="sorted"))
 
 

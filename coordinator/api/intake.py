@@ -55,7 +55,8 @@ class Intake:
         entry = known_model(submission, hive.catalogue, key)
         tokens_in = await self._count(submission.request)
         max_tokens = room(tokens_in, submission.max_tokens, entry)
-        spec = kind_of(submission.placement, entry, tokens_in + max_tokens)
+        owns = hive.hub.owns(key.account_id)
+        spec = kind_of(submission, entry, tokens_in, max_tokens, account_id=key.account_id, owns=owns)
         kind = hive.kinds.known(spec)
         if kind is None or not hive.hub.anyone(kind):
             refuse_if_nobody(hive.hub.counts(spec), submission)
@@ -118,11 +119,14 @@ def nobody(counts: Counts, where: Asking) -> str:
     """Why nobody takes the job, by the rule at which the last candidates fall away."""
     steps = (
         (counts.online, "no worker is online"),
+        (counts.owner, "no worker online is linked to your account"),
         (counts.has_model, "no worker online has the model"),
         (counts.in_place, "no worker that has the model is in that place"),
         (counts.tier, "no worker there has a high enough tier"),
         (counts.evidence, "no worker there has good enough evidence for its place"),
         (counts.context, "no worker there has a large enough context"),
+        (counts.verifiability, "no worker there can make tokens that anybody can replay, which this request needs"),
+        (counts.price, "every worker there asks for a higher price"),
     )
     why = next((reason for left, reason in steps if left == 0), "none is left")
     return f"No eligible worker{in_words(where)}: {why}."

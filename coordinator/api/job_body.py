@@ -4,6 +4,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
+
 from coordinator.api.bodies import stroops_of
 from coordinator.submit.body import (
     CommonBody,
@@ -16,6 +18,7 @@ from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import (
     JobRequest,
     Submission,
+    biases,
     deadline,
     max_tokens_asked,
     seed_text,
@@ -60,11 +63,11 @@ def _request(body: JobBody) -> JobRequest:
         raise RequestError("Give either prompt or messages.", param="prompt")
     if body.raw and body.prompt is None:
         raise RequestError("raw goes with prompt, not with messages.", param="raw")
-    sampled, stop = sampling_of(body), stops(body.stop)
+    plain = JobRequest(
+        model=body.model_id, sampling=sampling_of(body), stop=stops(body.stop), logit_bias=biases(body.logit_bias)
+    )
     if body.prompt is None:
-        messages = conversation(body.messages or [])
-        return JobRequest(model=body.model_id, messages=messages, sampling=sampled, stop=stop)
+        return msgspec.structs.replace(plain, messages=conversation(body.messages or []))
     if body.raw:
-        return JobRequest(model=body.model_id, prompt=body.prompt, sampling=sampled, stop=stop)
-    messages = [Message(role="user", content=body.prompt)]
-    return JobRequest(model=body.model_id, messages=messages, sampling=sampled, stop=stop)
+        return msgspec.structs.replace(plain, prompt=body.prompt)
+    return msgspec.structs.replace(plain, messages=[Message(role="user", content=body.prompt)])

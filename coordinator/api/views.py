@@ -25,7 +25,8 @@ class JobCreated(msgspec.Struct, frozen=True):
 
 
 class JobJson(msgspec.Struct, frozen=True):
-    """A job. `worker_pk` is there from `assigned` on, the result when it is completed; `salt` opens the hashes of its
+    """A job. `worker_pk` is there from `assigned` on, the result when it is completed; `cached_tokens` of the prompt were in
+    the worker's cache already; `salt` opens the hashes of its
     receipt; `settled` and `stellar_tx_hash` say that its payment is confirmed."""
 
     id: UUID
@@ -46,6 +47,7 @@ class JobJson(msgspec.Struct, frozen=True):
     worker_cell: str | None
     attempts: int
     tokens_in: int
+    cached_tokens: int
     max_tokens: int
     tokens_generated: int
     tokens_per_second: float | None
@@ -101,6 +103,7 @@ def job_json(view: JobView) -> JobJson:
         worker_cell=view.worker_cell,
         attempts=view.attempts,
         tokens_in=view.tokens_in,
+        cached_tokens=view.cached_tokens,
         max_tokens=view.max_tokens,
         tokens_generated=view.tokens_generated,
         tokens_per_second=_rounded(view.tokens_per_second),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -11,7 +12,7 @@ from coordinator.store.rows import WorkerRow
 from shared.catalogue import Entry
 from shared.geo.cells import WORKER_RESOLUTION, InvalidCell, format_cell, parse_cell, public_cell, resolution
 from shared.geo.index import countries
-from shared.protocol.messages import Capabilities, ModelOffer
+from shared.protocol.messages import Capabilities, Hardware, ModelOffer
 from shared.tiers import tier_name
 
 MAX_SLOTS: Final = 64
@@ -69,8 +70,16 @@ def known_offers(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -
 def served(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -> dict[str, ModelFacts]:
     """What matching may rely on of the known offers, by id; a file of another digest or an unknown model gets no jobs."""
     return {
-        model.id: ModelFacts(model.digest, model.context, model.loaded) for model in known_offers(models, catalogue)
+        model.id: ModelFacts(
+            model.digest, model.context, model.loaded, model.loading, model.verifiability == "weak", model.mtps
+        )
+        for model in known_offers(models, catalogue)
     }
+
+
+def memory_of(hardware: Hardware) -> int:
+    """The largest memory that a model could be loaded into, in bytes: the machine's, or all of its GPUs'."""
+    return max(hardware.memory_total, sum(gpu.memory_total for gpu in hardware.gpus[:MAX_GPUS]))
 
 
 def for_register(capabilities: Capabilities, catalogue: Mapping[str, Entry]) -> Capabilities:
@@ -81,9 +90,10 @@ def for_register(capabilities: Capabilities, catalogue: Mapping[str, Entry]) -> 
 
 
 def facts_of(
-    pk: str, place: Place, capabilities: Capabilities, *, tier: int, evidence: int, catalogue: Mapping[str, Entry]
-) -> WorkerFacts:
-    """What matching may rely on; slots are cut to 64."""
+    pk: str, place: Place, capabilities: Capabilities, *, tier: int, evidence: int, catalogue: Mapping[str, Entry],
+    owner: UUID | None = None,
+) -> WorkerFacts:  # fmt: skip
+    """What matching may rely on; slots are cut to 64; `owner` is the account that it is linked to."""
     return WorkerFacts(
         pk=pk,
         cell=place.cell,
@@ -93,6 +103,9 @@ def facts_of(
         models=served(capabilities.models, catalogue),
         slots=min(capabilities.slots, MAX_SLOTS),
         jobs=capabilities.jobs,
+        price_floor=capabilities.price_floor,
+        memory=memory_of(capabilities.hardware),
+        owner=owner,
     )
 
 
@@ -100,7 +113,9 @@ def registered(row: WorkerRow, catalogue: Mapping[str, Entry]) -> WorkerFacts:
     """The facts of a worker as the database has it; one that is suspended or revoked takes no jobs."""
     capabilities = msgspec.json.decode(row.capabilities, type=Capabilities)
     place = Place(row.cell, frozenset(row.countries))
-    facts = facts_of(row.pk, place, capabilities, tier=row.tier, evidence=row.evidence, catalogue=catalogue)
+    facts = facts_of(
+        row.pk, place, capabilities, tier=row.tier, evidence=row.evidence, catalogue=catalogue, owner=row.owner
+    )
     in_good_standing = row.state in ("probation", "active")
     return msgspec.structs.replace(facts, jobs=facts.jobs and in_good_standing)
 

@@ -21,7 +21,8 @@ class Attempt:
     """One attempt; times in ms. `dropped_at` is when its worker's socket went away, None while it is there.
 
     `reach` is how far it came: (1, prompt tokens read), then (2, output tokens). An attempt that is OVER waits only for
-    the transaction that says so: it takes no slot and no frame.
+    the transaction that says so: it takes no slot and no frame. `weak`: the worker said, when it got the offer, that
+    another program makes its tokens.
     """
 
     job: Claimed
@@ -33,6 +34,7 @@ class Attempt:
     reach: tuple[int, int] = (0, 0)
     started: bool = False
     dropped_at: int | None = None
+    weak: bool = False
 
     def advance(self, reach: tuple[int, int], now: int) -> None:
         """Notes progress at `now` (ms) if this is further than before: saying the same again is none."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -15,7 +16,12 @@ from coordinator.store.rows import Kind, KindSpec, NewJob
 from shared.protocol.messages import CloseCode
 
 MAX_CACHED_KINDS: Final = 4096
-_ORDER: Final = (Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT)
+_ORDER: Final = (
+    Reason.OWNER, Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT, Reason.VERIFIABILITY,
+    Reason.PRICE,
+)  # fmt: skip
+
+_PASSED: Final = ("owner", "has_model", "in_place", "tier", "evidence", "context", "verifiability", "price")
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -27,18 +33,21 @@ class Counts(msgspec.Struct, frozen=True):
 
     registered: int
     online: int
+    owner: int
     has_model: int
     in_place: int
     tier: int
     evidence: int
     context: int
+    verifiability: int
+    price: int
     free: int
     possible: int
 
     @property
     def eligible(self) -> int:
         """How many online workers may take the job, now or when they are free."""
-        return self.context
+        return self.price
 
 
 class Hub:
@@ -48,7 +57,9 @@ class Hub:
         self.sessions: dict[str, Session] = {}
         self.attempts = Attempts()
         self.work = asyncio.Event()
+        self.arrived = asyncio.Event()
         self._registered: dict[str, WorkerFacts] = {}
+        self._owners: set[UUID] = set()
         self._struck: set[str] = set()
         self._kinds: dict[int, Kind] = {}
         self._waiting: set[int] = set()
@@ -63,6 +74,7 @@ class Hub:
         self.sessions[session.pk] = session
         self._struck.discard(session.pk)
         self.changed(session, session.facts)
+        self.arrived.set()
 
     def leave(self, session: Session) -> bool:
         """The session is over; whether it was the worker's current one."""
@@ -76,6 +88,8 @@ class Hub:
     def changed(self, session: Session, facts: WorkerFacts) -> None:
         """The worker's facts are these from now on."""
         session.facts = self._registered[facts.pk] = facts
+        if facts.owner is not None:
+            self._owners.add(facts.owner)
         for kind_id, fits in self._fits.items():
             fits.pop(facts.pk, None)
             if (found := fit(facts, self._kinds[kind_id])) is not None:
@@ -83,9 +97,30 @@ class Hub:
         self.work.set()
 
     def register(self, workers: Iterable[WorkerFacts]) -> None:
-        """The workers seen within 24 h, as the database had them a moment ago; what happened here is known better."""
-        online = {pk: session.facts for pk, session in self.sessions.items()}
-        self._registered = {worker.pk: worker for worker in workers if worker.pk not in self._struck} | online
+        """The workers seen within 24 h, as the database had them a moment ago; what happened here is known better, but for
+        whose a worker is."""
+        known = {worker.pk: worker for worker in workers if worker.pk not in self._struck}
+        for pk in self.sessions.keys() & known.keys():
+            self.own(pk, known[pk].owner)
+        self._registered = known | {pk: session.facts for pk, session in self.sessions.items()}
+        self._owners = {worker.owner for worker in self._registered.values() if worker.owner is not None}
+
+    def own(self, pk: str, owner: UUID | None) -> None:
+        """The worker belongs to this account from now on, or to none."""
+        session = self.sessions.get(pk)
+        if session is not None and session.facts.owner != owner:
+            self.changed(session, msgspec.structs.replace(session.facts, owner=owner))
+        elif pk in self._registered:
+            self._registered[pk] = msgspec.structs.replace(self._registered[pk], owner=owner)
+            self._owners |= set() if owner is None else {owner}
+
+    def owns(self, account_id: UUID) -> bool:
+        """Whether a worker that was seen within 24 h is linked to this account, as far as this coordinator knows."""
+        return account_id in self._owners
+
+    def facts_of(self, pk: str) -> WorkerFacts | None:
+        """What is known of a worker that was seen within 24 h."""
+        return self._registered.get(pk)
 
     def strike_off(self, pk: str) -> None:
         """The worker has left for good, unless it joins again."""
@@ -152,14 +187,19 @@ class Hub:
     def counts(self, kind: Kind | KindSpec, now: int = 0) -> Counts:
         """How many workers pass each rule; with `now` (ms) given, a worker that rests is not free."""
         verdicts = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}
-        model, place, tier, evidence, context = (
-            sum(_passes(verdict, rule) for verdict in verdicts.values()) for rule in _ORDER
-        )
+        passed = [sum(_passes(verdict, rule) for verdict in verdicts.values()) for rule in _ORDER]
         eligible = [pk for pk, verdict in verdicts.items() if not isinstance(verdict, Reason)]
         benches = (self._bench(self.sessions[pk], now) for pk in eligible)
         free = sum(bench.taken < bench.slots for bench in benches)
         possible = sum(not isinstance(why_not(facts, kind), Reason) for facts in self._registered.values())
-        return Counts(len(self._registered), len(self.sessions), model, place, tier, evidence, context, free, possible)
+        by_rule = dict(zip(_PASSED, passed, strict=True))
+        return Counts(
+            registered=len(self._registered),
+            online=len(self.sessions),
+            free=free,
+            possible=possible,
+            **by_rule,
+        )
 
     def _bench(self, session: Session, now: int) -> Bench:
         slots = session.facts.slots

@@ -182,7 +182,10 @@ def _inventory(d: Dispatch, session: Session, message: Inventory) -> None:
     elif place.cell != facts.cell:
         session.close(CloseCode.PROTOCOL, "a worker that moved connects again")
     else:
-        renewed = facts_of(facts.pk, place, offered, tier=facts.tier, evidence=facts.evidence, catalogue=d.catalogue)
+        renewed = facts_of(
+            facts.pk, place, offered,
+            tier=facts.tier, evidence=facts.evidence, catalogue=d.catalogue, owner=facts.owner,
+        )  # fmt: skip
         session.news = for_register(offered, d.catalogue)
         d.hub.changed(session, renewed)
 

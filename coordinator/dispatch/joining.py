@@ -32,7 +32,7 @@ async def admit(d: Dispatch, end: CoordinatorEnd, hello: WorkerHello) -> Admitte
         row = await _registered(d, hello, place.cell, sorted(place.countries))
         if row.state in ("suspended", "revoked"):
             return closed(CloseCode.REVOKED, f"this worker is {row.state}")
-        facts = facts_of(row.pk, place, said, tier=row.tier, evidence=CLAIMED, catalogue=d.catalogue)
+        facts = facts_of(row.pk, place, said, tier=row.tier, evidence=CLAIMED, catalogue=d.catalogue, owner=row.owner)
         session = Session(end, facts, public_of(facts, row.handle), d.now_ms())
         held = await resume.verdicts(d, session, hello.resume[:MAX_HELD], d.now_ms())
     except Away:

@@ -17,7 +17,7 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
     """The result ready to be written, or everything that is wrong with it."""
     body, job = attempt.body, attempt.job
     channel, entry = d.relay.channel(attempt.job_id), d.catalogue[body.model_id]
-    expected = Expected(job.tokens_in, channel.earlier_text, entry.context)
+    expected = Expected(job.tokens_in, channel.earlier_text, entry.context, weak=attempt.weak)
     faults = check(done, receipt, body, d.vocabularies[body.model_id], expected)
     if not channel.agrees(done.ids, done.text):
         faults.append("the result is not what was streamed")
@@ -42,6 +42,7 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
             coordinator_pk=public_key(d.key),
             cost=min(job.hold, cost(entry, job.tokens_in, len(ids), job.reward)),
             share=(len(done.ids), len(ids)),
+            cached_tokens=min(done.cached_tokens, job.tokens_in),
         ),
     )
 

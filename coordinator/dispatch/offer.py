@@ -61,7 +61,20 @@ def body_of(
         messages=request.messages,
         prompt=request.prompt,
         resume_ids=resume_ids,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
+        response_format=request.response_format,
+        logit_bias=request.logit_bias,
+        logprobs=request.logprobs,
+        fresh=request.fresh,
     )
+
+
+def is_weak(worker: WorkerFacts, model_id: str) -> bool:
+    """Whether the worker says that another program makes this model's tokens."""
+    model = worker.models.get(model_id)
+    return model is not None and model.weak
 
 
 def signed(key: SigningKey, body: OfferBody) -> Offer:

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from coordinator.dispatch.attempts import Attempt, Stage
-from coordinator.dispatch.offer import body_of, request_of, signed
+from coordinator.dispatch.offer import body_of, is_weak, request_of, signed
 from coordinator.dispatch.reports import Lost
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
@@ -79,7 +79,8 @@ def _take_up(d: Dispatch, session: Session, row: held_rows.HeldJob, now: int) ->
         row.job, number, session.facts, d.catalogue,
         resume_ids=[], geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
     )  # fmt: skip
-    attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING)
+    weak = is_weak(session.facts, body.model_id)
+    attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING, weak=weak)
     attempt.started = row.state is State.COMPUTING
     d.hub.attempts.add(attempt)
     d.relay.assigned(row.job.id, number, session.public)

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from coordinator.dispatch.attempts import Attempt
-from coordinator.dispatch.offer import body_of, in_ms, price_of, signed
+from coordinator.dispatch.offer import body_of, in_ms, is_weak, price_of, signed
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
 from coordinator.dispatch.waiting import wait_at_most
@@ -125,7 +125,7 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     try:
         async with d.engine.begin() as conn:
             claimed = await moves.claim(conn, asked, now)
-            gifts = await _move(d, conn, _gifts(d, assign(claimed, fits, benches, now)), now)
+            gifts = await _move(d, conn, _gifts(d, assign(claimed, fits, benches, now, _begun(d, claimed))), now)
     except Away:
         d.hub.still_waiting(waiting)
         raise
@@ -138,6 +138,11 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     d.spare = _count(left)
     d.hub.still_waiting(unasked | more | d.spare.keys())
     return Found(len(gifts), soon=bool(left) or any(ask.min_age_ms for ask in asked))
+
+
+def _begun(d: Dispatch, jobs: list[Claimed]) -> set[UUID]:
+    """Those of which an earlier attempt made tokens."""
+    return {job.id for job in jobs if job.attempt and d.relay.ids_of(job.id)}
 
 
 def _count(jobs: list[Claimed]) -> dict[int, int]:
@@ -180,7 +185,8 @@ def _attempt(d: Dispatch, gift: Gift, now: datetime) -> Attempt:
         job, job.attempt + 1, gift.session.facts, d.catalogue,
         resume_ids=d.relay.ids_of(job.id), geo_digest=d.geo_digest, expires_at=at + LEASE_MS,
     )  # fmt: skip
-    return Attempt(job, signed(d.key, body), at, at, at + LEASE_MS)
+    weak = is_weak(gift.session.facts, body.model_id)
+    return Attempt(job, signed(d.key, body), at, at, at + LEASE_MS, weak=weak)
 
 
 def _offer(d: Dispatch, session: Session, attempt: Attempt) -> None:

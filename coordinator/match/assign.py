@@ -1,7 +1,8 @@
 """Which of the claimed jobs goes to which worker: the rules and the score over free slots, nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -36,27 +37,40 @@ def asks(fits: Fits, benches: Mapping[str, Bench], *, most: int, spare: Mapping[
     return asked
 
 
-def assign(claimed: Sequence[Claimed], fits: Fits, benches: Mapping[str, Bench], now: datetime) -> list[Pairing]:
-    """Gives the jobs away in their order, each to the best worker with a free slot; who gets none is left out.
+def assign(
+    claimed: Sequence[Claimed], fits: Fits, benches: Mapping[str, Bench], now: datetime, begun: Collection[UUID] = ()
+) -> list[Pairing]:
+    """Gives the jobs away in their order, each to the best worker with a free slot; who gets none is left out. The slots
+    of a caller's own workers go to the caller's jobs first.
 
-    A worker that lost a job gets it again only while no other that may do it is online.
+    A worker that lost a job gets it again only while no other that may do it is online. Jobs that have `begun`, so that
+    somebody goes on from their tokens, go to no weak worker.
     """
     taken = dict(benches)
-    pairs = []
-    for job in claimed:
-        pk = _best(job, fits.get(job.kind_id, {}), taken, (now - job.created_at) // MILLISECOND)
-        if pk is not None:
-            bench = taken[pk]
-            taken[pk] = Bench(bench.slots, bench.taken + 1, bench.last_ms)
-            pairs.append(Pairing(job, pk))
-    return pairs
+    pairs: dict[UUID, Pairing] = {}
+    some_own = any(fit.own for workers in fits.values() for fit in workers.values())
+    for own in (True, False) if some_own else (False,):
+        for job in claimed:
+            workers = fits.get(job.kind_id, {})
+            if job.id in begun:
+                workers = {pk: fit for pk, fit in workers.items() if not fit.weak}
+            pk = None if job.id in pairs else _best(job, workers, taken, (now - job.created_at) // MILLISECOND, own=own)
+            if pk is not None:
+                bench = taken[pk]
+                taken[pk] = Bench(bench.slots, bench.taken + 1, bench.last_ms)
+                pairs[job.id] = Pairing(job, pk)
+    return list(pairs.values())
 
 
-def _best(job: Claimed, workers: Mapping[str, Fit], benches: Mapping[str, Bench], age_ms: int) -> str | None:
+def _best(
+    job: Claimed, workers: Mapping[str, Fit], benches: Mapping[str, Bench], age_ms: int, *, own: bool
+) -> str | None:
+    """The best worker with a free slot, with `own` among the caller's alone."""
     others = workers.keys() - job.avoid
     candidates = [
         score(fit, benches[pk], pk)
         for pk, fit in workers.items()
         if fit.after_ms <= age_ms and benches[pk].taken < benches[pk].slots and (pk in others or not others)
+        if fit.own or not own
     ]
     return min(candidates)[-1] if candidates else None

@@ -2,9 +2,11 @@
 
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
+from coordinator.match.needs import Need, least
 from coordinator.store.rows import Kind, KindSpec
 from shared.geo.cells import COARSEST_WIDENING, at, is_in, resolution
 from shared.geo.jurisdiction import allowed
@@ -17,24 +19,34 @@ class Reason(StrEnum):
     """The first rule that keeps a worker from a kind of job."""
 
     TAKES_NONE = "takes_no_jobs"
+    OWNER = "owner"
     MODEL = "model"
     PLACE = "place"
     TIER = "tier"
     EVIDENCE = "evidence"
     CONTEXT = "context"
+    VERIFIABILITY = "verifiability"
+    PRICE = "price"
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
-    """A model file that a worker can serve: its digest (hex), its context in tokens, whether it is in memory now."""
+    """A model file that a worker can serve: its digest (hex), its context in tokens, whether it is in memory now or on
+    the way there. `weak`: another program makes the tokens, nobody can replay them; `mtps` are measured tokens per second
+    of one stream, in thousandths, 0 while nothing was measured."""
 
     digest: str
     context: int
     loaded: bool
+    loading: bool = False
+    weak: bool = False
+    mtps: int = 0
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
     """What matching knows of a worker: `cell` at resolution 7, the ISO codes of the countries that it touches, tier and
-    evidence as ranks 0 to 4, models by id, `slots` it computes in at once; `jobs` is false while it takes none."""
+    evidence as ranks 0 to 4, models by id, `slots` it computes in at once; `jobs` is false while it takes none. It works
+    for `price_floor` stroops per million tokens or more; `memory` is the largest one that it has, in bytes; `owner` is the
+    account that it is linked to."""
 
     pk: str
     cell: int
@@ -44,6 +56,13 @@ class WorkerFacts(msgspec.Struct, frozen=True):
     models: dict[str, ModelFacts]
     slots: int
     jobs: bool = True
+    price_floor: int = 0
+    memory: int = 0
+    owner: UUID | None = None
+
+    def owned_by(self, account_id: UUID | None) -> bool:
+        """Whether this is a worker of that account."""
+        return self.owner is not None and self.owner == account_id
 
 
 class EligibleAfter(msgspec.Struct, frozen=True):
@@ -59,6 +78,8 @@ def why_not(worker: WorkerFacts, kind: Kind | KindSpec) -> Reason | EligibleAfte
     """
     if not worker.jobs:
         return Reason.TAKES_NONE
+    if kind.needs & Need.OWN and not worker.owned_by(kind.owner):
+        return Reason.OWNER
     model = worker.models.get(kind.model)
     if model is None:
         return Reason.MODEL
@@ -69,7 +90,11 @@ def why_not(worker: WorkerFacts, kind: Kind | KindSpec) -> Reason | EligibleAfte
         return Reason.TIER
     if worker.evidence < kind.min_evidence:
         return Reason.EVIDENCE
-    return Reason.CONTEXT if model.context < kind.context else EligibleAfter(wait)
+    if model.context < kind.context:
+        return Reason.CONTEXT
+    if model.weak and kind.needs & Need.SEEDED:
+        return Reason.VERIFIABILITY
+    return Reason.PRICE if least(kind.price) < worker.price_floor else EligibleAfter(wait)
 
 
 def waits(worker: WorkerFacts, kind: Kind | KindSpec) -> int | None:

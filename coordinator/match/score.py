@@ -9,11 +9,16 @@ from shared.geo.cells import ring_distance
 
 class Fit(msgspec.Struct, frozen=True):
     """That a worker may do a kind of job: after how many ms of waiting, with the model in memory or not, and how many
-    H3 rings from the cell that the caller named (0 if none)."""
+    H3 rings from the cell that the caller named (0 if none). `own`: it is the caller's; `weak`: it cannot go on from
+    tokens of another; `pace` counts the doublings of its measured speed, so that it stays the same for long."""
 
     after_ms: int
     loaded: bool
     rings: int
+    own: bool = False
+    loading: bool = False
+    weak: bool = False
+    pace: int = 0
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -29,10 +34,20 @@ def fit(worker: WorkerFacts, kind: Kind) -> Fit | None:
     verdict = why_not(worker, kind)
     if isinstance(verdict, Reason):
         return None
-    rings = 0 if kind.cell is None else ring_distance(worker.cell, kind.cell)
-    return Fit(verdict.ms, worker.models[kind.model].loaded, rings)
+    model = worker.models[kind.model]
+    return Fit(
+        after_ms=verdict.ms,
+        loaded=model.loaded,
+        rings=0 if kind.cell is None else ring_distance(worker.cell, kind.cell),
+        own=worker.owned_by(kind.owner),
+        loading=model.loading,
+        weak=model.weak,
+        pace=model.mtps.bit_length(),
+    )
 
 
-def score(fit: Fit, bench: Bench, pk: str) -> tuple[int, bool, int, float, int, str]:
-    """What candidates are sorted by: least widening, warm model, nearness, load, longest idle, then the key."""
-    return fit.after_ms, not fit.loaded, fit.rings, bench.taken / bench.slots, bench.last_ms, pk
+def score(fit: Fit, bench: Bench, pk: str) -> tuple[int, bool, int, int, int, float, int, str]:
+    """What candidates are sorted by: least widening, the caller's own, warm model (or one that is loading), nearness,
+    measured speed, load, longest idle, then the key."""
+    cold = 0 if fit.loaded else 1 if fit.loading else 2
+    return fit.after_ms, not fit.own, cold, fit.rings, -fit.pace, bench.taken / bench.slots, bench.last_ms, pk

@@ -14,7 +14,7 @@ from coordinator.submit.body import (
     sampling_of,
 )
 from coordinator.submit.placement import asked_by_headers, placement
-from coordinator.submit.request import JobRequest, Submission, max_tokens_asked, seed_text, stops
+from coordinator.submit.request import JobRequest, Submission, biases, max_tokens_asked, seed_text, stops
 from shared.errors import RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
 
@@ -35,7 +35,6 @@ class ChatBody(CommonBody, frozen=True, kw_only=True):
     n: int | None = None
     logprobs: Any = None
     top_logprobs: int | None = None
-    logit_bias: Any = None
     functions: list[Any] | None = None
     function_call: Any = None
     modalities: list[str] | None = None
@@ -63,6 +62,7 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
             messages=conversation(body.messages),
             sampling=sampling_of(body),
             stop=stops(body.stop),
+            logit_bias=biases(body.logit_bias),
         ),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
@@ -84,7 +84,6 @@ def _refuse(body: ChatBody) -> None:
     refuse_if((body.n or 1) > 1, "n")
     refuse_if(bool(body.logprobs), "logprobs")
     refuse_if(bool(body.top_logprobs), "top_logprobs")
-    refuse_if(bool(body.logit_bias), "logit_bias")
     refuse_if(bool(body.functions) and body.function_call != "none", "functions")
     refuse_if(any(modality != "text" for modality in body.modalities or []), "modalities")
     refuse_if(bool(body.audio), "audio")

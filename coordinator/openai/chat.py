@@ -47,7 +47,7 @@ class WholeChat:
                 await answer(scope, receive, send)
 
     def _body(self, view: JobView) -> object:
-        counts = usage(view.tokens_in, view.tokens_generated)
+        counts = usage(view.tokens_in, view.tokens_generated, view.cached_tokens)
         return completion(self._names, view.result_text or "", view.finish_reason or "stop", counts)
 
 
@@ -116,7 +116,7 @@ class StreamedChat:
         failure = failure_of(view)
         if failure is None:
             rest = self._chunks.text((view.result_text or "")[self._sent :])
-            counts = usage(view.tokens_in, view.tokens_generated)
+            counts = usage(view.tokens_in, view.tokens_generated, view.cached_tokens)
             closing = self._chunks.closing(view.finish_reason or "stop", counts)
             await self._write(send, rest + closing, more=False)
         else:

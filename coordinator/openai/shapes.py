@@ -17,12 +17,17 @@ class ChatNames(msgspec.Struct, frozen=True):
     system_fingerprint: str
 
 
-def usage(tokens_in: int, tokens_out: int) -> dict[str, int]:
-    """The model's own counts; the end token is not among them."""
-    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+def usage(tokens_in: int, tokens_out: int, cached_tokens: int = 0) -> dict[str, Any]:
+    """The model's own counts; the end token is not among them. `cached_tokens` of the prompt were not read again."""
+    return {
+        "prompt_tokens": tokens_in,
+        "completion_tokens": tokens_out,
+        "total_tokens": tokens_in + tokens_out,
+        "prompt_tokens_details": {"cached_tokens": cached_tokens},
+    }
 
 
-def completion(names: ChatNames, text: str, finish_reason: str, counts: dict[str, int]) -> dict[str, Any]:
+def completion(names: ChatNames, text: str, finish_reason: str, counts: dict[str, Any]) -> dict[str, Any]:
     """A whole `chat.completion`."""
     choice = {
         "index": 0,
@@ -49,7 +54,7 @@ class Chunks:
         """New text; nothing for an empty one."""
         return self._choice({"content": text}, None) if text else b""
 
-    def closing(self, finish_reason: str, counts: dict[str, int]) -> bytes:
+    def closing(self, finish_reason: str, counts: dict[str, Any]) -> bytes:
         """The finish reason, once; the counts if they were asked for; the end."""
         end = self._choice({}, finish_reason)
         if self._include_usage:

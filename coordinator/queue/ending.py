@@ -81,6 +81,7 @@ def _completed(job: Live, r: Result, now: datetime) -> End:
     return msgspec.structs.replace(
         _end(job, State.COMPLETED, Event.COMPLETE, "", now), tokens_in=r.tokens_in, tokens_out=r.tokens_out,
         tokens_per_second=r.tokens_per_second, text=r.text, ids=r.ids, finish_reason=r.finish_reason, cost=r.cost,
+        cached_tokens=r.cached_tokens,
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class End(Row, frozen=True, kw_only=True):
     error_code: str | None = None
     error_message: str | None = None
     cost: int = 0
+    cached_tokens: int = 0
     purge_at: datetime
 
 

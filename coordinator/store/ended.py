@@ -17,7 +17,8 @@ _SAME = """day, id, account_id, key_id, kind_id, model, source, priority, attemp
 _end = Batch(
     "e", day="date", id="uuid", attempt="integer", state="text", event="text", reason="text", lost="integer",
     tokens_in="integer", tokens_out="integer", tokens_per_second="double precision", result="bytea",
-    ids="text", finish_reason="text", error_code="text", error_message="text", cost="bigint", purge_at="timestamptz",
+    ids="text", finish_reason="text", error_code="text", error_message="text", cost="bigint", cached_tokens="integer",
+    purge_at="timestamptz",
 )  # fmt: skip
 END = f"""
     WITH gone AS (
@@ -27,12 +28,12 @@ END = f"""
             e.state, e.event, e.reason, j.lost + e.lost AS lost,
             coalesce(e.tokens_in, j.tokens_in) AS tokens_in, e.tokens_out,
             e.tokens_per_second, e.result, CAST(e.ids AS integer[]) AS result_ids, e.finish_reason, e.error_code,
-            e.error_message, e.cost, e.purge_at),
+            e.error_message, e.cost, e.cached_tokens, e.purge_at),
     kept AS (
         INSERT INTO jobs_ended ({_SAME}, state, lost, tokens_in, tokens_out, tokens_per_second, result, result_ids,
-            finish_reason, error_code, error_message, cost, purge_at, ended_at)
+            finish_reason, error_code, error_message, cost, cached_tokens, purge_at, ended_at)
         SELECT {_SAME}, state, lost, tokens_in, tokens_out, tokens_per_second, result, result_ids,
-            finish_reason, error_code, error_message, cost, purge_at, :now FROM gone),
+            finish_reason, error_code, error_message, cost, cached_tokens, purge_at, :now FROM gone),
     over AS (
         UPDATE attempts a SET ended_at = :now, outcome = gone.event, reason = gone.reason
         FROM gone WHERE a.day = gone.day AND a.job_id = gone.id AND a.attempt = gone.attempt AND a.ended_at IS NULL)
@@ -67,7 +68,8 @@ async def end(conn: Connection, ends: Sequence[End], now: datetime) -> set[UUID]
     rows = [
         (day_of(e.id), e.id, e.attempt, e.state, e.event, plain(e.reason), e.lost, e.tokens_in, e.tokens_out,
          e.tokens_per_second, None if e.text is None else e.text.encode(errors="replace"), _array(e.ids),
-         e.finish_reason, e.error_code, None if e.error_message is None else plain(e.error_message), e.cost, e.purge_at)
+         e.finish_reason, e.error_code, None if e.error_message is None else plain(e.error_message), e.cost,
+         e.cached_tokens, e.purge_at)
         for e in ends
     ]  # fmt: skip
     return set(await conn.scalars(statement(END), _end.bind(rows) | {"now": now}))

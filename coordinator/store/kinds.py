@@ -9,10 +9,10 @@ from sqlalchemy import text
 from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import Kind, KindSpec
 
-_COLUMNS = "model, region, countries, cell, strict, min_tier, min_evidence, context"
+_COLUMNS = "model, region, countries, cell, strict, min_tier, min_evidence, context, needs, price, owner"
 _INTERN = text(f"""
     INSERT INTO kinds ({_COLUMNS})
-    VALUES (:model, :region, :countries, :cell, :strict, :min_tier, :min_evidence, :context)
+    VALUES (:model, :region, :countries, :cell, :strict, :min_tier, :min_evidence, :context, :needs, :price, :owner)
     ON CONFLICT ON CONSTRAINT kinds_one_each DO UPDATE SET model = excluded.model
     RETURNING id, {_COLUMNS}
 """)  # noqa: S608  # columns of ours

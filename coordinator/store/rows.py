@@ -16,7 +16,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 class KindSpec(Row, frozen=True, kw_only=True):
     """What a job needs of a worker. `region` is the jurisdiction's canonical key ("" for none) and `countries` what it
-    allows; `context` a power of two that prompt and answer fit into."""
+    allows; `context` a power of two that prompt and answer fit into. `needs` is a set of match.needs.Need bits, `price` the
+    class of what a worker gets for it (match.needs.price_class), `owner` the account whose own workers go first."""
 
     model: str
     region: str = ""
@@ -26,6 +27,9 @@ class KindSpec(Row, frozen=True, kw_only=True):
     min_tier: int = 0
     min_evidence: int = 0
     context: int
+    needs: int = 0
+    price: int = 0
+    owner: UUID | None = None
 
 
 class Kind(Row, frozen=True, kw_only=True):
@@ -40,6 +44,9 @@ class Kind(Row, frozen=True, kw_only=True):
     min_tier: int
     min_evidence: int
     context: int
+    needs: int = 0
+    price: int = 0
+    owner: UUID | None = None
 
 
 class NewJob(Row, frozen=True, kw_only=True):
@@ -117,7 +124,7 @@ class Assignment(Row, frozen=True, kw_only=True):
 
 class Result(Row, frozen=True, kw_only=True):
     """A checked result of one attempt. `tokens_out` counts what the caller got from all attempts, `share` is (tokens of
-    this attempt, tokens of all); `cost` is never above the hold."""
+    this attempt, tokens of all); `cost` is never above the hold; `cached_tokens` of the prompt were not read again."""
 
     id: UUID
     attempt: int
@@ -134,6 +141,7 @@ class Result(Row, frozen=True, kw_only=True):
     coordinator_pk: str
     cost: int
     share: tuple[int, int]
+    cached_tokens: int = 0
 
 
 class Outcome(Row, frozen=True, kw_only=True):
@@ -181,6 +189,7 @@ class JobView(Row, frozen=True, kw_only=True):
     salt: str
     seed: str
     store: bool
+    cached_tokens: int
 
 
 class JobEventRow(Row, frozen=True, kw_only=True):
@@ -194,7 +203,8 @@ class JobEventRow(Row, frozen=True, kw_only=True):
 
 
 class WorkerRow(Row, frozen=True, kw_only=True):
-    """A registered worker; `capabilities` is the JSON of messages.Capabilities, `cell` its own at resolution 7."""
+    """A registered worker; `capabilities` is the JSON of messages.Capabilities, `cell` its own at resolution 7, `owner` the
+    account that it is linked to."""
 
     pk: str
     handle: str | None
@@ -206,6 +216,7 @@ class WorkerRow(Row, frozen=True, kw_only=True):
     countries: list[str]
     first_seen: datetime
     last_seen: datetime
+    owner: UUID | None = None
 
 
 class ModelRow(Row, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ The tables of the hot path are written by many rows a statement, in SQL of their
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Integer,
@@ -74,6 +75,15 @@ workers = Table(
     Column("countries", ARRAY(Text), nullable=False),
     Column("first_seen", _TIME, nullable=False),
     Column("last_seen", _TIME, nullable=False),
+)
+
+worker_owners = Table(
+    "worker_owners",
+    metadata,
+    Column("worker_pk", Text, primary_key=True),
+    Column("account_id", Uuid, nullable=False),
+    Column("spend", Boolean, nullable=False, server_default="false"),
+    Column("linked_at", _TIME, nullable=False),
 )
 
 models = Table(

@@ -10,8 +10,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, TEXT, insert
 from coordinator.store.batch import plain
 from coordinator.store.engine import Connection
 from coordinator.store.rows import ModelRow, WorkerRow
-from coordinator.store.tables import models, workers
+from coordinator.store.tables import models, worker_owners, workers
 from shared.protocol.messages import ModelOffer
+
+_OWNER = (
+    select(worker_owners.c.account_id).where(worker_owners.c.worker_pk == workers.c.pk).scalar_subquery().label("owner")
+)
 
 
 async def upsert_worker(
@@ -36,7 +40,7 @@ async def upsert_worker(
     }
     statement = insert(workers).values(pk=pk, first_seen=now, **said)
     statement = statement.on_conflict_do_update(index_elements=[workers.c.pk], set_=said)
-    return _worker((await conn.execute(statement.returning(workers))).one())
+    return _worker((await conn.execute(statement.returning(workers, _OWNER))).one())
 
 
 async def touch_workers(conn: Connection, pks: Sequence[str], now: datetime) -> None:
@@ -58,18 +62,20 @@ async def set_tier(conn: Connection, pk: str, tier: int) -> bool:
 
 async def get_worker(conn: Connection, pk: str) -> WorkerRow | None:
     """One registered worker."""
-    row = (await conn.execute(select(workers).where(workers.c.pk == pk))).one_or_none()
+    row = (await conn.execute(select(workers, _OWNER).where(workers.c.pk == pk))).one_or_none()
     return None if row is None else _worker(row)
 
 
 async def registered_since(conn: Connection, since: datetime) -> list[WorkerRow]:
     """Those seen since then."""
-    statement = select(workers).where(workers.c.last_seen >= since).order_by(workers.c.first_seen, workers.c.pk)
+    statement = select(workers, _OWNER).where(workers.c.last_seen >= since)
+    statement = statement.order_by(workers.c.first_seen, workers.c.pk)
     return [_worker(row) for row in await conn.execute(statement)]
 
 
 async def remove_worker(conn: Connection, pk: str) -> bool:
-    """Takes a worker off the register; False if it is not on it, or in disgrace: that is not shaken off by leaving."""
+    """Takes a worker off the register; False if it is not on it, or in disgrace: that is not shaken off by leaving. Whose
+    it is stays, for when it comes back."""
     mine = (workers.c.pk == pk) & workers.c.state.in_(("probation", "active"))
     return (await conn.execute(workers.delete().where(mine))).rowcount == 1
 

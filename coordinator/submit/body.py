@@ -77,6 +77,9 @@ class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
     min_trust_tier: str | None = None
     min_evidence: str | None = None
     delegation_cert: str | None = None
+    verifiability: str | None = None
+    owner: str | None = None
+    logit_bias: dict[str, float] | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
     response_format: Any = None
@@ -116,6 +119,8 @@ def asked_by_body(body: CommonBody) -> Asked:
         tier=body.min_trust_tier,
         evidence=body.min_evidence,
         certificate=body.delegation_cert,
+        verifiability=body.verifiability,
+        owner=body.owner,
     )
 
 

@@ -18,6 +18,8 @@ HEADERS: Final = {
     "tier": "x-hive-min-tier",
     "evidence": "x-hive-min-evidence",
     "certificate": "x-hive-delegation-cert",
+    "verifiability": "x-hive-verifiability",
+    "owner": "x-hive-owner",
 }
 FIELDS: Final = {
     "jurisdiction": "jurisdiction",
@@ -26,6 +28,8 @@ FIELDS: Final = {
     "tier": "min_trust_tier",
     "evidence": "min_evidence",
     "certificate": "delegation_cert",
+    "verifiability": "verifiability",
+    "owner": "owner",
 }
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -42,11 +46,14 @@ class Asked(msgspec.Struct, frozen=True):
     tier: str | None = None
     evidence: str | None = None
     certificate: str | None = None
+    verifiability: str | None = None
+    owner: str | None = None
 
 
 class Placement(msgspec.Struct, frozen=True):
     """What the words mean: `region` is the jurisdiction's canonical key ("" for none), `countries` its ISO codes (None:
-    any), `cell` an H3 index of resolution 0 to 7, tier and evidence ranks 0 to 4."""
+    any), `cell` an H3 index of resolution 0 to 7, tier and evidence ranks 0 to 4; `seeded` wants a worker whose tokens can be
+    replayed, `own` one of the caller's own."""
 
     region: str = ""
     countries: frozenset[str] | None = None
@@ -54,6 +61,8 @@ class Placement(msgspec.Struct, frozen=True):
     strict: bool = False
     min_tier: int = 0
     min_evidence: int = 0
+    seeded: bool = False
+    own: bool = False
 
 
 def asked_by_headers(header: Callable[[str], str | None]) -> Asked:
@@ -77,6 +86,8 @@ def placement(asked: list[Asked], groups: Groups = NO_GROUPS) -> Placement:
         strict=_agreed(asked, "strict", _strict) or False,
         min_tier=_agreed(asked, "tier", _tier) or 0,
         min_evidence=_agreed(asked, "evidence", _evidence) or 0,
+        seeded=_agreed(asked, "verifiability", _verifiability) or False,
+        own=_agreed(asked, "owner", _owner) or False,
     )
 
 
@@ -153,6 +164,19 @@ def _evidence(text: str, name: str) -> int:
     if rank is None:
         raise RequestError(f"{text[:100]!r} is not evidence for a place: one of {', '.join(EVIDENCE)}.", param=name)
     return rank
+
+
+def _verifiability(text: str, name: str) -> bool:
+    if text.strip().lower() not in ("seeded", "weak"):
+        message = f"{name} takes seeded (every token can be replayed) or weak (any worker), got {text[:100]!r}."
+        raise RequestError(message, param=name)
+    return text.strip().lower() == "seeded"
+
+
+def _owner(text: str, name: str) -> bool:
+    if text.strip().lower() != "me":
+        raise RequestError(f"{name} takes only me: workers that are linked to your account.", param=name)
+    return True
 
 
 def _refuse_certificate(source: Asked) -> None:

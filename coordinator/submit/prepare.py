@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
+from coordinator.match.needs import Need, price_class
+from coordinator.settle.split import split
 from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.kinds import context_class
-from coordinator.submit.placement import Placement
 from coordinator.submit.price import cost
 from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import Entry
@@ -55,8 +57,14 @@ def room(tokens_in: int, asked: int | None, entry: Entry) -> int:
     return min(left, MAX_TOKENS_UNASKED if asked is None else asked)
 
 
-def kind_of(where: Placement, entry: Entry, tokens: int) -> KindSpec:
-    """The kind of a job with this placement whose prompt and answer together have up to `tokens` tokens."""
+def kind_of(
+    asked: Submission, entry: Entry, tokens_in: int, max_tokens: int, *, account_id: UUID, owns: bool
+) -> KindSpec:
+    """The kind of a job of this account, whose answer has up to `max_tokens` tokens; `owns`: the account has workers of
+    its own, which go first."""
+    where, seeded = asked.placement, asked.seed is not None or asked.request.needs_seeded
+    needs = Need.SEEDED * (seeded or where.seeded) | Need.OWN * where.own
+    share = split(cost(entry, tokens_in, max_tokens, asked.reward)).worker
     return KindSpec(
         model=entry.id,
         region=where.region,
@@ -65,7 +73,10 @@ def kind_of(where: Placement, entry: Entry, tokens: int) -> KindSpec:
         strict=where.strict,
         min_tier=where.min_tier,
         min_evidence=where.min_evidence,
-        context=min(context_class(tokens), entry.context),
+        context=min(context_class(tokens_in + max_tokens), entry.context),
+        needs=int(needs),
+        price=price_class(share, max_tokens),
+        owner=account_id if owns or where.own else None,
     )
 
 
@@ -83,6 +94,7 @@ def new_job(
     body_hash: str = "",
 ) -> NewJob:
     """The row of a job; `entropy` is 64 random bytes for its id, its seed where the caller gave none, and its salt."""
+    request = msgspec.structs.replace(submission.request, fresh=submission.seed is not None)
     return NewJob(
         id=new_job_id(now, entropy[:16]),
         account_id=key.account_id,
@@ -91,7 +103,7 @@ def new_job(
         model=entry.id,
         source=submission.source,
         priority=submission.priority,
-        request=_ENCODER.encode(submission.request),
+        request=_ENCODER.encode(request),
         tokens_in=tokens_in,
         max_tokens=max_tokens,
         hold=cost(entry, tokens_in, max_tokens, submission.reward),

@@ -1,5 +1,6 @@
 """What a caller wants done: the one request that every face translates into, and the sampling in millionths."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -13,6 +14,8 @@ MILLION: Final = 1_000_000
 MAX_STOPS: Final = 64
 MAX_STOP_LENGTH: Final = 1000
 MAX_SEED_LENGTH: Final = 200
+MAX_BIASES: Final = 1024
+MAX_BIAS: Final = 100.0
 DEFAULT_DEADLINE: Final = timedelta(hours=24)
 MAX_DEADLINE_S: Final = 30 * 24 * 3600
 
@@ -20,7 +23,9 @@ MAX_DEADLINE_S: Final = 30 * 24 * 3600
 class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the model is given and how it chooses tokens; kept as JSON on the job until its end is purged.
 
-    Exactly one of `messages` (through the model's template) and `prompt` (to the model as it is) is there.
+    Exactly one of `messages` (through the model's template) and `prompt` (to the model as it is) is there. `tools`,
+    `tool_choice` and `response_format` are OpenAI's as JSON text; `logit_bias` is in millionths by token id, `logprobs` how
+    many alternatives to tell for each token (None: no logprobs); `fresh`: the caller gave the seed, so no cache is read.
     """
 
     model: str
@@ -28,6 +33,19 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt: str | None = None
     sampling: Sampling = Sampling()
     stop: list[str] = []
+    tools: str | None = None
+    tool_choice: str | None = None
+    parallel_tool_calls: bool = True
+    response_format: str | None = None
+    logit_bias: dict[str, int] = {}
+    logprobs: int | None = None
+    fresh: bool = False
+
+    @property
+    def needs_seeded(self) -> bool:
+        """Whether it asks for what only our own engine does, or for an answer that can be had again."""
+        asked = self.tools, self.response_format, self.logprobs
+        return self.fresh or bool(self.logit_bias) or any(part is not None for part in asked)
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -74,6 +92,20 @@ def stops(stop: str | list[str] | None) -> list[str]:
     if len(given) > MAX_STOPS or any(len(text) > MAX_STOP_LENGTH for text in given):
         raise RequestError(f"stop takes up to {MAX_STOPS} strings of up to {MAX_STOP_LENGTH} characters.", param="stop")
     return [text for text in given if text]
+
+
+def biases(logit_bias: Mapping[str, float] | None) -> dict[str, int]:
+    """The logit biases by token id in millionths, those of 0 left out; raises RequestError for what is no token or out of
+    range."""
+    given = logit_bias or {}
+    if len(given) > MAX_BIASES:
+        raise RequestError(f"logit_bias takes up to {MAX_BIASES} tokens.", param="logit_bias")
+    for token, value in given.items():
+        if not (token.isascii() and token.isdecimal() and len(token) <= 9):
+            raise RequestError(f"logit_bias: {token[:40]!r} is not a token id.", param="logit_bias")
+        if not -MAX_BIAS <= value <= MAX_BIAS:
+            raise RequestError(f"logit_bias must be between -100 and 100, got {value:g}.", param="logit_bias")
+    return {str(int(token)): round(value * MILLION) for token, value in given.items() if value}
 
 
 def seed_text(seed: int | str | None) -> str | None:

@@ -107,6 +107,9 @@ async def test_kinds_are_interned_by_all_that_they_ask(engine: Engine) -> None:
         KindSpec(model="m", context=2048, region="EU", countries=("DE", "IT")),
         KindSpec(model="m", context=2048, cell=0x871E80520FFFFFF, strict=True),
         KindSpec(model="m", context=2048, min_tier=2, min_evidence=1),
+        KindSpec(model="m", context=2048, needs=1),
+        KindSpec(model="m", context=2048, price=28),
+        KindSpec(model="m", context=2048, owner=UUID(int=5)),
     ]
     caches = KindCache(), KindCache()
     async with engine.begin() as conn:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from hypothesis import given, strategies as st
 
-from coordinator.match.assign import asks, assign
+from coordinator.match.assign import Pairing, asks, assign
 from coordinator.match.score import Bench, Fit, score
 from coordinator.store.rows import Ask, Claimed
 
@@ -50,14 +50,38 @@ def test_who_lost_a_job_gets_it_again_only_while_nobody_else_may() -> None:
     assert given_to([job(avoid=("a",))], {"a": NEAR}, benches) == ["a"]
 
 
-def test_the_score_prefers_warm_then_near_then_idle_then_long_idle() -> None:
+def test_a_callers_own_slots_are_for_its_own_jobs_first() -> None:
+    own = Fit(0, loaded=True, rings=0, own=True)
+    others, mine = job(kind_id=1), job(kind_id=2)
+    fits = {1: {"mine": NEAR}, 2: {"mine": own, "theirs": NEAR}}
+    benches = {"mine": Bench(1, 0, 0), "theirs": Bench(1, 0, 0)}
+    assert assign([others, mine], fits, benches, NOW) == [Pairing(mine, "mine")]
+    more = job(kind_id=2)
+    pairs = assign([others, mine, more], fits, benches, NOW)
+    assert pairs == [Pairing(mine, "mine"), Pairing(more, "theirs")]
+
+
+def test_nobody_weak_goes_on_from_the_tokens_of_another() -> None:
+    weak, seeded = Fit(0, loaded=True, rings=0, weak=True), Fit(0, loaded=False, rings=5)
+    begun = job(avoid=("b",))
+    benches = {"a": Bench(1, 0, 0), "b": Bench(1, 0, 0)}
+    fits = {1: {"a": weak, "b": seeded}}
+    assert assign([begun], fits, benches, NOW) == [Pairing(begun, "a")]
+    assert assign([begun], fits, benches, NOW, {begun.id}) == [Pairing(begun, "b")]
+    assert assign([begun], {1: {"a": weak}}, benches, NOW, {begun.id}) == []
+
+
+def test_the_score_prefers_own_then_warm_then_near_then_fast_then_idle_then_long_idle() -> None:
     idle = Bench(2, 0, 5)
     order = [
+        score(Fit(0, loaded=False, rings=9, own=True), Bench(2, 1, 0), "a"),
         score(Fit(0, loaded=True, rings=1), idle, "a"),
+        score(Fit(0, loaded=True, rings=2, pace=16), Bench(2, 1, 0), "a"),
         score(Fit(0, loaded=True, rings=2), Bench(2, 0, 1), "a"),
         score(Fit(0, loaded=True, rings=2), idle, "a"),
         score(Fit(0, loaded=True, rings=2), idle, "b"),
         score(Fit(0, loaded=True, rings=2), Bench(2, 1, 0), "a"),
+        score(Fit(0, loaded=False, rings=0, loading=True), idle, "a"),
         score(Fit(0, loaded=False, rings=0), idle, "a"),
         score(Fit(1000, loaded=True, rings=0), idle, "a"),
     ]

@@ -1,6 +1,7 @@
 """The small decisions of dispatch: whose host it is, what a worker may say, how fast, and what an offer holds."""
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,13 +12,14 @@ from coordinator.dispatch.admission import Place, Refusal, facts_of, fault_of, p
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.joining import is_ours
 from coordinator.dispatch.judging import speed
-from coordinator.dispatch.offer import body_of, price_of, signed
+from coordinator.dispatch.offer import body_of, is_weak, price_of, signed
 from coordinator.dispatch.session import MAX_QUEUED_BYTES, Bucket, Session
+from coordinator.match.rules import ModelFacts
 from coordinator.store.rows import Claimed
 from coordinator.submit.request import JobRequest
 from shared.catalogue import Entry
 from shared.crypto import Context, public_key, verifies
-from shared.protocol.messages import Cancel, Capabilities, CloseCode, Hardware, Message, ModelOffer, Pong
+from shared.protocol.messages import Cancel, Capabilities, CloseCode, Gpu, Hardware, Message, ModelOffer, Pong
 from tests.pure.protocol_pair import opened
 from tests.pure.test_assign import job
 
@@ -91,6 +93,33 @@ def test_an_offer_says_the_terms_and_is_signed() -> None:
     assert (body.stop, body.resume_ids, body.max_tokens, body.price) == (["x"], [5], 9, price_of(one))
     other = msgspec.structs.replace(one, account_id=UUID(int=2))
     assert body_of(other, 3, facts, {"m": ENTRY}, resume_ids=[], geo_digest="", expires_at=0).scope != body.scope
+
+
+def test_an_offer_carries_all_that_the_request_asks() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
+    asked: dict[str, Any] = {
+        "tools": "[{}]", "tool_choice": '"auto"', "parallel_tool_calls": False, "response_format": "{}",
+        "logit_bias": {"5": 1}, "logprobs": 0, "fresh": True,
+    }  # fmt: skip
+    request = JobRequest(model="m", prompt="hi", **asked)
+    one = msgspec.structs.replace(claimed(), request=msgspec.json.encode(request))
+    body = body_of(one, 1, facts, {"m": ENTRY}, resume_ids=[], geo_digest="", expires_at=0)
+    assert {name: getattr(body, name) for name in asked} == asked
+
+
+def test_facts_tell_what_a_worker_says_of_its_engine_its_price_and_its_memory() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    weak = ModelOffer("m", DIGEST, 8192, 1, verifiability="weak", loading=True, mtps=7)
+    gpus = [Gpu("g", "cuda", 30, 1), Gpu("g", "cuda", 30, 1)]
+    said = msgspec.structs.replace(SAID, models=[weak], price_floor=5, hardware=Hardware("c", 1, 50, 1, "o", gpus))
+    facts = facts_of("aa" * 32, place, said, tier=1, evidence=0, catalogue={"m": ENTRY}, owner=UUID(int=3))
+    assert facts.models["m"] == ModelFacts(DIGEST, 2048, loaded=False, loading=True, weak=True, mtps=7)
+    assert (facts.price_floor, facts.memory, facts.owner) == (5, 60, UUID(int=3))
+    assert is_weak(facts, "m")
+    assert not is_weak(facts, "other")
 
 
 def test_an_offer_can_be_made_though_the_worker_has_dropped_the_model_meanwhile() -> None:

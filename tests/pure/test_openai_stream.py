@@ -29,6 +29,7 @@ def view(status: State, text: str | None = None, tokens: int = 0) -> JobView:
         "status": status, "region": "", "created_at": at, "deadline_at": at, "attempts": 1, "tokens_in": 3,
         "max_tokens": 9, "tokens_generated": tokens, "result_text": text, "finish_reason": "stop", "hold": 0, "cost": 0,
         "settled": False, "salt": "", "seed": "", "store": False, "kind_id": 1,
+        "cached_tokens": 2,
     }  # fmt: skip
     fields: dict[str, Any] = {name: known.get(name) for name in JobView.__struct_fields__}
     return JobView(**fields)
@@ -130,7 +131,8 @@ async def test_usage_comes_alone_and_only_when_asked_for() -> None:
     chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
     assert [chunk["usage"] for chunk in chunks[:-1]] == [None, None]
     assert chunks[-1]["choices"] == []
-    assert chunks[-1]["usage"] == {"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}
+    counts = {"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}
+    assert chunks[-1]["usage"] == counts | {"prompt_tokens_details": {"cached_tokens": 2}}
     await running
 
 

@@ -1,13 +1,16 @@
 """What a job may cost, how much room it has, and what its row says."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from coordinator.store.rows import KeyRow, Kind
+from coordinator.match.needs import PER, Need, least
+from coordinator.settle.split import split
+from coordinator.store.rows import KeyRow, Kind, KindSpec
 from coordinator.submit.placement import Placement
 from coordinator.submit.prepare import ENTROPY, kind_of, known_model, new_job, room
 from coordinator.submit.price import LEAST, cost
@@ -78,10 +81,47 @@ def test_models_are_known_and_allowed() -> None:
 
 
 def test_a_kind_holds_prompt_and_answer() -> None:
-    assert kind_of(Placement(), entry(), 300).context == 512
-    assert kind_of(Placement(), entry(), CONTEXT).context == CONTEXT
-    placed = kind_of(Placement(region="EU", countries=frozenset({"IT", "DE"})), entry(), 1)
+    assert kind(200, 100).context == 512
+    assert kind(CONTEXT - 1, 1).context == CONTEXT
+    placed = kind(placement=Placement(region="EU", countries=frozenset({"IT", "DE"})))
     assert placed.countries == ("DE", "IT")
+
+
+def kind(tokens_in: int = 1, max_tokens: int = 1, *, owns: bool = False, **asked: Any) -> KindSpec:
+    different = msgspec.structs.replace(ASKED, **asked)
+    return kind_of(different, entry(), tokens_in, max_tokens, account_id=KEY.account_id, owns=owns)
+
+
+@pytest.mark.parametrize(
+    ("asked", "needs"),
+    [
+        ({}, 0),
+        ({"seed": "7"}, Need.SEEDED),
+        ({"placement": Placement(seeded=True)}, Need.SEEDED),
+        ({"placement": Placement(own=True)}, Need.OWN),
+        ({"placement": Placement(own=True), "seed": "7"}, Need.OWN | Need.SEEDED),
+        ({"request": JobRequest(MODEL, prompt="x", tools="[]")}, Need.SEEDED),
+        ({"request": JobRequest(MODEL, prompt="x", response_format="{}")}, Need.SEEDED),
+        ({"request": JobRequest(MODEL, prompt="x", logit_bias={"1": 5})}, Need.SEEDED),
+        ({"request": JobRequest(MODEL, prompt="x", logprobs=0)}, Need.SEEDED),
+    ],
+)
+def test_what_only_our_own_engine_does_is_needed(asked: dict[str, Any], needs: int) -> None:
+    assert kind(**asked).needs == needs
+
+
+def test_an_account_without_workers_makes_no_kinds_of_its_own() -> None:
+    assert kind().owner is None
+    assert kind(owns=True).owner == KEY.account_id
+    assert kind(placement=Placement(own=True)).owner == KEY.account_id
+
+
+@given(st.integers(0, 2**53), st.integers(1, 10**6))
+def test_a_kind_never_promises_more_than_its_jobs_pay_and_at_least_half(reward: int, max_tokens: int) -> None:
+    pays = split(reward).worker * PER // max_tokens
+    promised = least(kind(1, max_tokens, reward=reward).price)
+    assert promised <= pays
+    assert pays < 2 * promised or not pays
 
 
 def test_the_row_of_a_job() -> None:
@@ -91,8 +131,10 @@ def test_the_row_of_a_job() -> None:
     assert (row.seed, row.salt) == (entropy[16:32].hex(), entropy[32:].hex())
     assert day_of(row.id) == NOW.date()
     assert msgspec.json.decode(row.request, type=JobRequest) == ASKED.request
+    assert not msgspec.json.decode(row.request, type=JobRequest).fresh
     seeded = new_job(
         msgspec.structs.replace(ASKED, seed="42", reward=0), key=KEY, kind=KIND, entry=entry(), tokens_in=5,
         max_tokens=1, now=NOW, entropy=entropy,
     )  # fmt: skip
     assert (seeded.seed, seeded.hold) == ("42", 0)
+    assert msgspec.json.decode(seeded.request, type=JobRequest).fresh

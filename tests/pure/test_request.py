@@ -15,6 +15,7 @@ from coordinator.api.job_body import JobBody
 from coordinator.api.jobs import cursor_of, read_cursor
 from coordinator.openai import body as chat_body
 from coordinator.openai.body import ChatBody
+from coordinator.submit.placement import Placement, asked_by_headers, placement
 from coordinator.submit.request import Submission, sampling, seed_text, stops
 from shared.canonical import canonical
 from shared.errors import RequestError
@@ -96,7 +97,6 @@ def test_out_of_range_is_named(field: str, value: Any) -> None:
         ("n", 2),
         ("logprobs", True),
         ("top_logprobs", 3),
-        ("logit_bias", {"5": 1}),
         ("response_format", {"type": "json_object"}),
         ("response_format", "json"),
         ("tools", [{}]),
@@ -122,6 +122,23 @@ def test_what_would_change_the_meaning_is_refused(field: str, value: Any) -> Non
 )
 def test_what_changes_nothing_is_accepted(fields: dict[str, Any]) -> None:
     assert chat(**fields).request == chat().request
+
+
+def test_biases_are_in_millionths_and_name_tokens() -> None:
+    assert chat(logit_bias={"05": 1.5, "7": -100, "9": 0}).request.logit_bias == {"5": 1_500_000, "7": -100_000_000}
+    assert job(prompt="x", logit_bias={"5": 1}).request.logit_bias == {"5": 1_000_000}
+    for wrong in ({"x": 1}, {"-1": 1}, {"5": 101}, {"1" * 10: 1}, {str(n): 1 for n in range(1025)}):
+        assert refused(logit_bias=wrong) == ("invalid_request", "logit_bias")
+
+
+def test_whose_workers_and_how_they_can_be_checked_are_part_of_the_place() -> None:
+    assert (chat().placement.own, chat().placement.seeded) == (False, False)
+    assert chat(owner="me", verifiability="seeded").placement == Placement(own=True, seeded=True)
+    assert chat(verifiability="weak").placement == Placement()
+    headers = {"x-hive-owner": "me", "x-hive-verifiability": "Seeded"}
+    assert placement([asked_by_headers(headers.get)]) == Placement(own=True, seeded=True)
+    assert refused(owner="you") == ("invalid_request", "owner")
+    assert refused(verifiability="strong") == ("invalid_request", "verifiability")
 
 
 def test_roles_and_parts() -> None:

@@ -1,11 +1,15 @@
 """The placement rules: what each forbids, in which order, and that nothing but a named cell's widening ever yields."""
 
+from uuid import UUID
+
 import h3.api.basic_int as h3
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
+from coordinator.match.needs import Need
 from coordinator.match.rules import EligibleAfter, ModelFacts, Reason, WorkerFacts, waits, why_not, widened
+from coordinator.match.score import Fit, fit
 from coordinator.store.rows import Kind
 from shared.geo.cells import at, cell_of, is_in
 from shared.geo.index import countries
@@ -18,6 +22,10 @@ WORKER = WorkerFacts(
 KIND = Kind(
     id=1, model="m", region="", countries=None, cell=None, strict=False, min_tier=0, min_evidence=0, context=2048
 )
+
+
+WEAK = {"m": ModelFacts("00" * 32, 2048, loaded=True, weak=True)}
+ME = UUID(int=7)
 
 
 def worker(**different: object) -> WorkerFacts:
@@ -45,21 +53,53 @@ def test_a_worker_that_breaks_no_rule_is_eligible_at_once() -> None:
         ({}, {"min_tier": 3}, Reason.TIER),
         ({}, {"min_evidence": 2}, Reason.EVIDENCE),
         ({}, {"context": 4096}, Reason.CONTEXT),
+        ({"models": WEAK}, {"needs": Need.SEEDED}, Reason.VERIFIABILITY),
+        ({"price_floor": 1025}, {"price": 11}, Reason.PRICE),
+        ({"price_floor": 1}, {"price": 0}, Reason.PRICE),
+        ({}, {"needs": Need.OWN, "owner": ME}, Reason.OWNER),
+        ({"owner": UUID(int=8)}, {"needs": Need.OWN, "owner": ME}, Reason.OWNER),
+        ({}, {"needs": Need.OWN}, Reason.OWNER),
     ],
 )
 def test_each_rule_forbids_what_it_is_for(facts: dict[str, object], asked: dict[str, object], reason: Reason) -> None:
     assert why_not(worker(**facts), kind(**asked)) is reason
 
 
+def test_what_a_worker_says_of_itself_forbids_no_more_than_that() -> None:
+    assert why_not(worker(models=WEAK), KIND) == EligibleAfter(0)
+    assert why_not(WORKER, kind(needs=Need.SEEDED)) == EligibleAfter(0)
+    assert why_not(worker(price_floor=1024), kind(price=11)) == EligibleAfter(0)
+    assert why_not(worker(owner=ME), kind(needs=Need.OWN, owner=ME)) == EligibleAfter(0)
+    assert why_not(worker(owner=UUID(int=8)), kind(owner=ME)) == EligibleAfter(0)
+
+
+def test_how_a_worker_fits_tells_what_is_its_own_and_how_fast_it_is() -> None:
+    fast = {"m": ModelFacts("00" * 32, 2048, loaded=False, loading=True, weak=True, mtps=50_000)}
+    assert fit(WORKER, KIND) == Fit(0, loaded=True, rings=0)
+    found = fit(worker(models=fast, owner=ME), kind(owner=ME))
+    assert found == Fit(0, loaded=False, rings=0, own=True, loading=True, weak=True, pace=16)
+
+
 def test_the_first_broken_rule_is_named_in_the_order_of_the_contract() -> None:
-    facts = {"models": {}, "countries": frozenset({"US"}), "tier": 0, "evidence": 0}
-    asked = {"countries": ["IT"], "min_tier": 3, "min_evidence": 2, "context": 4096}
-    mended = [("models", WORKER.models), ("countries", WORKER.countries), ("tier", 4), ("evidence", 4)]
+    facts = {"models": {}, "countries": frozenset({"US"}), "tier": 0, "evidence": 0, "price_floor": 9}
+    asked = {
+        "countries": ["IT"], "min_tier": 3, "min_evidence": 2, "context": 4096, "needs": Need.OWN | Need.SEEDED,
+        "owner": ME, "price": 1,
+    }  # fmt: skip
+    large = {"m": ModelFacts("00" * 32, 4096, loaded=True, weak=True)}
+    seeded = {"m": ModelFacts("00" * 32, 4096, loaded=True)}
+    mended: list[tuple[str, object]] = [
+        ("owner", ME), ("models", WORKER.models), ("countries", WORKER.countries), ("tier", 4), ("evidence", 4),
+        ("models", large), ("models", seeded),
+    ]  # fmt: skip
     found = [why_not(worker(**facts), kind(**asked))]
     for name, value in mended:
         facts[name] = value
         found.append(why_not(worker(**facts), kind(**asked)))
-    assert found == [Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT]
+    assert found == [
+        Reason.OWNER, Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT, Reason.VERIFIABILITY,
+        Reason.PRICE,
+    ]  # fmt: skip
 
 
 def test_a_named_cell_overrides_the_jurisdiction_inside_it_only() -> None:

@@ -102,5 +102,9 @@ def test_the_prompt_hash_covers_what_was_asked_and_the_salt() -> None:
         offer(messages=[Message("user", "hello")], salt="cd" * 32),
     ]
     assert prompt_hash(asked) not in [prompt_hash(other) for other in others]
+    with_tools = [
+        offer(messages=[Message("user", "hello")], **more) for more in ({"tools": "[]"}, {"response_format": "[]"})
+    ]
+    assert len({prompt_hash(one) for one in (asked, *with_tools)}) == 3
     assert prompt_hash(asked) == prompt_hash(offer(messages=[Message("user", "hello")], seed="other"))
     assert result_hash("ab" * 32, "x") != result_hash("ab" * 32, "y")

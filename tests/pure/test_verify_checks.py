@@ -24,6 +24,22 @@ class Letters:
     def detokenise(self, ids: Any) -> bytes:
         return bytes(token for token in ids if token < 256)
 
+    def tokenise(self, text: str, *, special: bool) -> list[int]:
+        return list(text.encode())
+
+
+class Pairs(Letters):
+    """The same with two letters at once where they are the same: 300 and more."""
+
+    size = 600
+
+    def detokenise(self, ids: Any) -> bytes:
+        return b"".join(bytes([token]) if token < 256 else bytes([token - 300] * 2) for token in ids)
+
+    def tokenise(self, text: str, *, special: bool) -> list[int]:
+        assert set(text) == {"a"}
+        return [397] * (len(text) // 2) + [97] * (len(text) % 2)
+
 
 OFFER = OfferBody(
     job_id="00000000-0000-8000-8000-000000000001", attempt=1, worker_pk=public_key(KEY), model_id="m",
@@ -90,6 +106,7 @@ def test_honest_results_pass() -> None:
         ({"geo_digest": "00" * 32}, "geo_digest"),
         ({"worker_pk": "00" * 32}, "worker_pk"),
         ({"started_at": 3}, "before it started"),
+        ({"verifiability": "weak"}, "verifiability"),
         ({"finish_reason": "length"}, "finish_reason"),
         ({"finish_reason": "tool_calls"}, "finish_reason"),
         ({"ids": [104, 105]}, "text is not that"),
@@ -100,6 +117,23 @@ def test_honest_results_pass() -> None:
 )
 def test_each_lie_is_named(lie: dict[str, Any], word: str) -> None:
     assert any(word in fault for fault in faults(result(**lie)))
+
+
+def test_a_weak_worker_signs_that_it_is() -> None:
+    weak = Expected(2, "", 64, weak=True)
+    assert faults(result(verifiability="weak"), expected=weak) == []
+    assert faults(result(verifiability="weak", finish="length"), expected=weak) == []
+    assert faults(result(), expected=weak) == ["verifiability does not fit the offer"]
+
+
+@pytest.mark.parametrize(("letters", "stand"), [(21, True), (22, False)])
+def test_a_weak_worker_is_not_paid_for_cutting_its_text_into_more_tokens(letters: int, stand: bool) -> None:
+    long, weak = offer(max_tokens=100), Expected(2, "", 640, weak=True)
+    done = result("a" * letters, long, verifiability="weak")
+    receipt = read_receipt(done)
+    assert receipt is not None
+    found = check(done, receipt, long, Pairs(), weak)
+    assert found == ([] if stand else ["there are more tokens than the text is worth"])
 
 
 def test_a_signature_of_another_key_does_not_count() -> None:

@@ -221,7 +221,7 @@ class ScriptedWorker:
             cell=body.cell,
             jurisdictions=list(body.jurisdictions),
             evidence=body.evidence,
-            verifiability="seeded",
+            verifiability=self.capabilities.models[0].verifiability,
             geo_digest=body.geo_digest,
             worker_pk=self.pk,
         )
