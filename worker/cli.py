@@ -22,6 +22,7 @@ from shared.home import hive_home
 from shared.processes import run_server
 from shared.tiers import tier_name
 from worker import models as model_files
+from worker.commands.doctor import doctor
 from worker.commands.models import models
 from worker.commands.service import install_service, uninstall_service
 from worker.commands.shown import Json, builtins_of
@@ -35,7 +36,7 @@ from worker.settings import CELL_RESOLUTION, Settings, SettingsError, settings, 
 STOP_S = 15.0
 app = typer.Typer(help="Lend this machine to the swarm.", no_args_is_help=True)
 app.add_typer(models, name="models")
-for command in (install_service, uninstall_service):
+for command in (doctor, install_service, uninstall_service):
     app.command()(command)
 
 

@@ -144,7 +144,7 @@ def _signed(hashed: bytes) -> dict[str, str]:
 
 def _upgrade(version: int) -> Closed:
     spoken = f"the other side speaks version {str(version)[:8]}, this one {VERSION}"
-    return closed(CloseCode.UPGRADE, f"please upgrade: pip install -U hive-swarm ({spoken})")
+    return closed(CloseCode.UPGRADE, f"please upgrade: hive worker update ({spoken})")
 
 
 def _skew(ahead: int, coordinator: int) -> Closed | None:

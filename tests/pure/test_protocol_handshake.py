@@ -109,7 +109,7 @@ def test_unknown_fields_are_signed_and_otherwise_ignored() -> None:
         ({"time": NOW + 120_001}, {}, CloseCode.UNAUTHENTICATED, "120 s behind"),
         ({"time": NOW - 120_001}, {}, CloseCode.UNAUTHENTICATED, "120 s ahead: the coordinator's time is 2026-"),
         ({"time": 2**53 - 1}, {}, CloseCode.UNAUTHENTICATED, "9999-12-31T23:59:59Z"),
-        ({"version": 2}, {}, CloseCode.UPGRADE, "please upgrade: pip install -U hive-swarm"),
+        ({"version": 2}, {}, CloseCode.UPGRADE, "please upgrade: hive worker update"),
         ({"version": 0, "host": None}, {}, CloseCode.UPGRADE, "speaks version 0, this one 1"),
         ({"version": "1"}, {}, CloseCode.PROTOCOL, "malformed"),
         ({"version": True}, {}, CloseCode.PROTOCOL, "malformed"),

@@ -39,7 +39,7 @@ def test_the_unit_lets_the_worker_read_and_little_else() -> None:
     assert unit["NoNewPrivileges"] == unit["PrivateTmp"] == unit["MemoryDenyWriteExecute"] == "yes"
     assert unit["SystemCallFilter"] == "@system-service"
     assert "AF_INET AF_INET6" in unit["RestrictAddressFamilies"]
-    assert (unit["Nice"], unit["IOSchedulingClass"], unit["Restart"]) == ("10", "idle", "on-failure")
+    assert (unit["Nice"], unit["IOSchedulingClass"], unit["Restart"]) == ("5", "idle", "on-failure")
     assert unit["KillSignal"] == "SIGINT"
     assert int(unit["TimeoutStopSec"]) > 13
 

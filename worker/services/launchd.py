@@ -20,7 +20,7 @@ def agent(starting: Starting) -> bytes:
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": RESTART_S,
         "ExitTimeOut": STOP_S,
-        "Nice": 10,
+        "Nice": 5,
         "LowPriorityIO": True,
         "Umask": 0o077,
         "StandardOutPath": str(starting.home / "worker.log"),

@@ -28,7 +28,7 @@ KillSignal=SIGINT
 KillMode=mixed
 TimeoutStopSec={stop_s}
 
-Nice=10
+Nice=5
 CPUSchedulingPolicy=batch
 IOSchedulingClass=idle
 OOMScoreAdjust=500

@@ -1,0 +1,56 @@
+"""The doctor's round: every check, in the order in which a person would look."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from worker.doctor import coordinator, judge, machine
+from worker.doctor.devices import PATIENCE_S, found_by_a_child
+from worker.doctor.finding import Check, Finding
+from worker.settings import Settings, SettingsError, settings
+
+QUICK_S: Final = 10.0
+MODELS_S: Final = 3600.0
+
+
+def checks(home: Path, environment: Mapping[str, str]) -> list[Check]:
+    """Every check for this home; what cannot be looked at without settings is left out where they are wrong."""
+    try:
+        chosen, problem = settings(home, environment, {}), None
+    except SettingsError as error:
+        chosen, problem = None, error.message
+    said = Finding("settings", "fail", f"{problem}.") if problem else Finding("settings", "ok", _place(chosen))
+    return [
+        Check("settings", QUICK_S, lambda _: [said]),
+        Check("identity", QUICK_S, lambda _: machine.identity(home)),
+        Check("worker", QUICK_S, lambda _: machine.daemon(home)),
+        *(_with(home, chosen) if chosen else []),
+        Check("disk", QUICK_S, lambda _: machine.disk(home)),
+        Check("engine", PATIENCE_S + 5, lambda _: _engine(home, chosen)),
+        Check("sensors", QUICK_S, lambda _: machine.sensors(chosen)),
+        Check("outbox", QUICK_S, lambda _: machine.outbox(home)),
+        *([Check("models", MODELS_S, lambda show: machine.models(home, chosen, show))] if chosen else []),
+    ]
+
+
+def _with(home: Path, chosen: Settings) -> list[Check]:
+    return [
+        Check("reach", 2 * QUICK_S, lambda _: coordinator.trips(chosen.coordinator)),
+        Check("socket", 2 * QUICK_S, lambda _: coordinator.met(home, chosen, _clock)),
+        Check("memory", QUICK_S, lambda _: machine.memory(home, chosen)),
+    ]
+
+
+def _engine(home: Path, chosen: Settings | None) -> list[Finding]:
+    found = found_by_a_child()
+    placed = machine.offload(home, chosen, found.gpus) if chosen else []
+    return [*judge.devices(found, machine.drivers()), *placed]
+
+
+def _place(chosen: Settings | None) -> str:
+    return f"They are read: cell {chosen.cell}, coordinator {chosen.coordinator}." if chosen else ""
+
+
+def _clock() -> int:
+    return time.time_ns() // 1_000_000
