@@ -1,5 +1,7 @@
 """What a worker signs about one attempt."""
 
+from typing import Literal
+
 import msgspec
 
 from shared.crypto import chain_extend, chain_start, seed_commitment
@@ -9,7 +11,8 @@ from shared.text import prompt_hash, result_hash
 
 
 class Work(msgspec.Struct, frozen=True):
-    """What one attempt did: its own token ids and the text they add, times in ms since 1970 UTC."""
+    """What one attempt did: its own token ids and the text they add, times in ms since 1970 UTC; `verifiability` is the
+    model's, as it was offered."""
 
     ids: list[int]
     text: str
@@ -18,6 +21,7 @@ class Work(msgspec.Struct, frozen=True):
     started_at: int
     finished_at: int
     engine_build: str
+    verifiability: Literal["seeded", "weak"] = "seeded"
 
 
 def receipt_of(offer: OfferBody, work: Work) -> Receipt:
@@ -43,7 +47,7 @@ def receipt_of(offer: OfferBody, work: Work) -> Receipt:
         cell=offer.cell,
         jurisdictions=list(offer.jurisdictions),
         evidence=offer.evidence,
-        verifiability="seeded",
+        verifiability=work.verifiability,
         geo_digest=offer.geo_digest,
         worker_pk=offer.worker_pk,
     )

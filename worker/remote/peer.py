@@ -1,0 +1,117 @@
+"""A look at an upstream: who it is, whether it has the model, and what it can do with it."""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from worker.remote import asks, kinds, vectors
+from worker.remote.asks import Kind
+from worker.remote.http import Patience, Request, fetch
+from worker.remote.kinds import Listed, Props, Running, Seen, Shown, Studio, Version, read
+from worker.remote.upstream import Upstream, UpstreamFailed
+
+OK: Final = 200
+BATCH: Final = 16
+"""Texts in one call for embeddings: their numbers as JSON are long, and the daemon is small."""
+
+T = TypeVar("T")
+
+
+class Peer:
+    """One model of one upstream, by the upstream's name for it."""
+
+    def __init__(self, upstream: Upstream, name: str, patience: Patience) -> None:
+        self._upstream, self._name, self._patience = upstream, name, patience
+        self._origin = upstream.origin
+
+    async def look(self) -> Seen:
+        """What is there now; raises UpstreamFailed where the model is not."""
+        status, server, body = await self._fetch(Request(f"{self._origin.prefix}/models"))
+        if status != OK:
+            raise failed(status)
+        model = kinds.found(kinds.listed(body), self._name)
+        ollama = await self._told("/api/version", Version)
+        kind = kinds.kind_of(model, server, ollama)
+        version, context = await self._facts(kind, model, ollama)
+        return Seen(kind, model.id, kinds.build(kind, version), context)
+
+    async def ranks(self, seen: Seen) -> bool:
+        """Whether it scores documents: told by asking it to score one word, and only servers that refuse at once."""
+        if seen.kind not in ("llama-server", "vllm"):
+            return False
+        try:
+            await self.rank(seen.name, "a", ["a"])
+        except UpstreamFailed:
+            return False
+        return True
+
+    async def embed(self, name: str, texts: list[str]) -> list[bytes]:
+        """A normalised vector for each text; raises UpstreamFailed."""
+        found: list[bytes] = []
+        for start in range(0, len(texts), BATCH):
+            part = texts[start : start + BATCH]
+            status, _, body = await self._fetch(asks.embeddings(self._origin, name, part))
+            if status != OK:
+                raise failed(status)
+            found += vectors.vectors(body, len(part))
+        if len({len(vector) for vector in found}) > 1:
+            raise UpstreamFailed("the upstream's vectors are not all of one size", code="engine_error")
+        return found
+
+    async def rank(self, name: str, query: str, documents: list[str]) -> list[float]:
+        """A score for each document; raises UpstreamFailed."""
+        status, _, body = await self._fetch(asks.rerank(self._origin, name, query, documents))
+        if status != OK:
+            raise failed(status)
+        return vectors.scores(body, len(documents))
+
+    async def _facts(self, kind: Kind, model: Listed, ollama: Version | None) -> tuple[str, int]:
+        """The server's version and the context that it gives the model."""
+        match kind:
+            case "ollama":
+                return ollama.version if ollama else "", await self._ollama_context(model.id)
+            case "llama-server":
+                props = await self._told("/props", Props)
+                return props.build_info if props else "", kinds.listed_context(model, props)
+            case "vllm":
+                version = await self._told("/version", Version)
+                return version.version if version else "", kinds.listed_context(model, None)
+            case "lm-studio":
+                return "", kinds.studio_context(await self._told(f"/api/v0/models/{model.id}", Studio))
+            case _:
+                return "", kinds.listed_context(model, None)
+
+    async def _ollama_context(self, name: str) -> int:
+        shown = await self._told("/api/show", Shown, msgspec.json.encode({"model": name}))
+        if shown is not None and shown.remote_host and not self._upstream.anywhere:
+            raise UpstreamFailed(
+                "this model of Ollama runs at another place, and prompts may only be answered here", code="unsupported"
+            )
+        return kinds.ollama_context(shown, await self._told("/api/ps", Running), name)
+
+    async def _told(self, path: str, shape: type[T], body: bytes | None = None) -> T | None:
+        """The answer to one of the server's own calls; None where it knows no such call."""
+        try:
+            status, _, answer = await self._fetch(Request(f"{self._origin.root}{path}", body))
+            return read(answer, shape) if status == OK else None
+        except UpstreamFailed:
+            return None
+
+    async def _fetch(self, request: Request) -> tuple[int, str, bytes]:
+        return await fetch(self._origin, self._upstream.key, request, self._patience)
+
+
+def failed(status: int) -> UpstreamFailed:
+    """What a status other than 200 means for a request; its body stays unread, it may quote the prompt."""
+    words = {
+        400: ("engine_error", "the upstream refused the request"),
+        401: ("engine_error", "the upstream refused its key"),
+        403: ("engine_error", "the upstream refused its key"),
+        404: ("model_not_loaded", "the upstream has no such model or no such call"),
+        413: ("engine_error", "the upstream says that the request is too long"),
+        429: ("overloaded", "the upstream is busy"),
+        501: ("unsupported", "the upstream does not do this with its model"),
+        503: ("overloaded", "the upstream is busy or still loads its model"),
+    }
+    code, message = words.get(status, ("engine_error", "the upstream failed"))
+    return UpstreamFailed(f"{message} (status {status})", code=code)
