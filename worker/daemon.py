@@ -1,21 +1,18 @@
-"""The worker's wiring: engines, link, heartbeat, outbox and report in one task group."""
+"""The worker's wiring: engines, link, heartbeat, outbox, guard, control and report in one task group."""
 
 import asyncio
-import os
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 from urllib.parse import urlsplit
 
 import msgspec
-import psutil
 import structlog
 
 from shared.crypto import fingerprint
 from shared.errors import HiveError
-from shared.files import write_private
 from shared.protocol.messages import (
     Ack,
     Cancel,
@@ -33,26 +30,32 @@ from shared.protocol.messages import (
     Wanted,
     Welcome,
 )
+from worker.comfort.guard import Guard, Look
+from worker.control import Control
 from worker.identity import Identity
 from worker.jobs import AGAIN_S, Jobs
 from worker.known import pin, pinned_key
 from worker.link import Link
+from worker.log import Recent
 from worker.models import LocalModel
 from worker.outbox import Outbox
-from worker.report import Report, forget_report, is_ready, write_report
-from worker.served import capabilities, engine_build, serve
+from worker.report import Report, forget_report
+from worker.reporting import Reporting
+from worker.served import capabilities, serve
 from worker.settings import Settings, fits_pin, websocket_url
+from worker.signals import on_stop
 from worker.slots import Terms
 
 DRAIN_S: Final = 10.0
-REPORT_S: Final = 5.0
-REST_S: Final = 0.25
+FLUSH_S: Final = 1.0
 HEARTBEAT_S: Final = 5.0
 _LOG: Final = structlog.get_logger("worker")
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Daemon:
-    """A worker at work, and the listener of its link. `clock` gives ms since 1970 UTC; `show` gets each new report."""
+    """A worker at work, the listener of its link, and what its guard and its control act on. `clock` gives ms since 1970
+    UTC; `show` gets each new report; `look` finds out about the machine, by default with all that the system tells."""
 
     def __init__(
         self,
@@ -65,37 +68,39 @@ class Daemon:
         probe: Hardware,
         ready_file: Path | None = None,
         show: Callable[[Report], None] = lambda _: None,
+        recent: Recent | None = None,
+        look: Look | None = None,
     ) -> None:
-        self._home, self._chosen, self._who, self._clock = home, chosen, who, clock
-        self._probe, self._ready_file, self._show = probe, ready_file, show
+        self._home, self._chosen, self._who, self._clock, self._probe = home, chosen, who, clock, probe
         self._url = websocket_url(chosen.coordinator)
+        self._wishes = chosen.policy.wishes()
         self.served = {model.id: serve(model, chosen, self._engine_changed) for model in models}
         self._link = Link(self._url, who.key, self, clock)
         self._jobs = Jobs(
             self.served, Outbox(home / "outbox"), who.key,
             slots=chosen.slots, say=self._link.say, changed=self._touch, clock=clock,
         )  # fmt: skip
+        self._guard = Guard(home, chosen, self, self._now, look)
+        self._reporting = Reporting(
+            home, chosen, who, recent or Recent(), clock=clock, ready_file=ready_file, show=show
+        )  # fmt: skip
         self._server_pk: str | None = None
         self._skew_ms = 0
         self._welcome: Welcome | None = None
+        self._standing: tuple[Standing | None, int] = (None, 0)
         self._draining = False
-        self._changed, self._quiet = asyncio.Event(), asyncio.Event()
-        self._leaving, self._stopped = asyncio.Event(), asyncio.Event()
+        self._quiet, self._hurry, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._group = asyncio.TaskGroup()
 
-    async def run(self) -> None:
-        """Works until `stop`, SIGINT or SIGTERM; raises HiveError where it cannot go on."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+    async def run(self, *beside: Loop) -> None:
+        """Works, and runs what is `beside` it, until `stop`, SIGINT or SIGTERM; raises HiveError where it cannot go on."""
+        loops: tuple[Loop, ...] = (
+            self._link.run, self._beat, self._deliver, self._drained, self._hurried, self._guard.run,
+            Control(self._home, self).run, lambda: self._reporting.run(self.report), *beside,
+        )  # fmt: skip
         try:
-            async with self._group as group:
-                tasks = [group.create_task(served.engine.run()) for served in self.served.values()]
-                loops = (self._link.run, self._beat, self._deliver, self._tell, self._drained)
-                tasks += [group.create_task(loop()) for loop in loops]
-                await self._stopped.wait()
-                self._jobs.cancel_all()
-                for task in tasks:
-                    task.cancel()
+            with on_stop(self.stop):
+                await self._all(loops)
         except BaseExceptionGroup as several:
             if (expected := _expected(several)) is None:
                 raise
@@ -104,14 +109,66 @@ class Daemon:
             await asyncio.gather(*(served.engine.stop() for served in self.served.values()))
             forget_report(self._home)
 
+    async def _all(self, loops: tuple[Loop, ...]) -> None:
+        async with self._group as group:
+            tasks = [group.create_task(served.engine.run()) for served in self.served.values()]
+            tasks += [group.create_task(loop()) for loop in loops]
+            await self._stopped.wait()
+            self._jobs.cancel_all()
+            for task in tasks:
+                task.cancel()
+
     def stop(self) -> None:
         """The first time: no new offers, and running jobs have 10 s. The second time: at once."""
-        if self._draining:
+        if self._hurry.is_set():
             self._stopped.set()
+        self._hurry.set()
+        self.drain()
+
+    def drain(self) -> None:
+        """No new offers, and the end once nothing runs or can be delivered."""
         self._draining = True
         self._link.say(Leave())
-        self._leaving.set()
         self._touch()
+
+    def pause(self, until: int | None) -> None:
+        """No new offers until this time in ms since 1970 UTC, or until `resume`; raises PauseError."""
+        self._guard.pause(until)
+
+    def resume(self) -> None:
+        """The pause that was asked for is over; raises PauseError."""
+        self._guard.resume()
+
+    def rests(self) -> None:
+        """The guard has another verdict."""
+        self._link.say(Inventory(self._capabilities()))
+        self._touch()
+
+    def cut(self, reason: str) -> None:
+        """Gives up what runs, so that another worker goes on."""
+        self._jobs.cut(reason)
+
+    def park(self, away: bool) -> None:
+        """Lets the models leave the memory, or has them back."""
+        for served in self.served.values():
+            act = getattr(served.engine, "park" if away else "wake", None)
+            if act is not None:
+                act()
+
+    def engines(self) -> list[int]:
+        """The process ids of the engines that run."""
+        return [pid for served in self.served.values() if (pid := served.engine.pid) is not None]
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes of the link sent and received since the start."""
+        return self._link.sent, self._link.received
+
+    def report(self) -> Report:
+        """The state now."""
+        state = "draining" if self._draining else "online" if self._welcome else "connecting"
+        return self._reporting.made(
+            state, self._server_pk, self._welcome, self._standing, self.served, self._jobs, self._guard
+        )  # fmt: skip
 
     def hello(self) -> tuple[Capabilities, list[Held]]:
         """What this worker is and can, and the attempts that it still holds."""
@@ -152,7 +209,12 @@ class Daemon:
                 self._jobs.acknowledged(message)
             case Drain():
                 self._link.reconnect_after(message.reconnect_ms)
-            case Pong() | Welcome() | Standing() | Wanted():
+            case Standing():
+                self._standing = message, self._clock()
+                self._touch()
+            case Wanted():
+                self._wanted(message)
+            case Pong() | Welcome():
                 return
             case _:
                 assert_never(message)
@@ -163,14 +225,21 @@ class Daemon:
         self._touch()
 
     def _terms(self) -> Terms:
-        is_open = self._chosen.jobs and not self._draining and self._jobs.room
         now = self._clock() - self._skew_ms
-        return Terms(self._who.pk, self._server_pk or "", now, self._jobs.digests, is_open)
+        is_open = self._is_open and self._jobs.room
+        return Terms(self._who.pk, self._server_pk or "", now, self._jobs.digests, is_open, self._wishes)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._chosen.jobs and not self._draining and self._guard.rest is None
+
+    def _wanted(self, message: Wanted) -> None:
+        _LOG.info("wanted", model=message.model_id, bytes=message.size_bytes)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._welcome.heartbeat_ms / 1000 if self._welcome else HEARTBEAT_S)
-            free = 0 if self._draining else self._jobs.slots.free
+            free = self._jobs.slots.free if self._is_open else 0
             self._link.say(Heartbeat(free, self._jobs.running()))
 
     async def _deliver(self) -> None:
@@ -179,74 +248,40 @@ class Daemon:
             if self._link.open:
                 self._jobs.deliver(asyncio.get_running_loop().time())
 
-    async def _tell(self) -> None:
-        """Keeps the report current: soon after a change, at most four times a second, and every 5 s. The ready file is
-        written once."""
-        while True:
-            self._changed.clear()
-            report = self._report()
-            try:
-                await asyncio.to_thread(write_report, self._home, report)
-            except OSError as error:
-                _LOG.warning("report_not_written", reason=error.strerror)
-            if self._ready_file is not None and is_ready(report):
-                await asyncio.to_thread(write_private, self._ready_file, msgspec.json.encode(report))
-                self._ready_file = None
-            self._show(report)
-            await asyncio.sleep(REST_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_S):
-                    await self._changed.wait()
-
     async def _drained(self) -> None:
-        """Ends the daemon once it was told to and nothing runs or can be delivered, or after 10 s."""
-        await self._leaving.wait()
+        """Ends the daemon once it was told to and nothing runs or can be delivered."""
+        await self._quiet.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                await self._quiet.wait()
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(FLUSH_S):
                 await self._link.flushed()
+        self._stopped.set()
+
+    async def _hurried(self) -> None:
+        """Ends the daemon 10 s after it was told to stop."""
+        await self._hurry.wait()
+        await asyncio.sleep(DRAIN_S)
         self._stopped.set()
 
     def _is_quiet(self) -> bool:
         return not self._jobs.slots.running and not (self._jobs.waiting and self._link.open)
 
     def _engine_changed(self) -> None:
+        self._guard.engines_changed()
         self._link.say(Inventory(self._capabilities()))
         self._touch()
 
     def _touch(self) -> None:
-        self._changed.set()
+        self._reporting.touch()
         if self._draining and self._is_quiet():
             self._quiet.set()
 
     def _capabilities(self) -> Capabilities:
-        is_open = self._chosen.jobs and not self._draining
-        return capabilities(self.served.values(), self._chosen, self._probe, is_open=is_open)
+        found = capabilities(self.served.values(), self._chosen, self._probe, is_open=self._is_open)
+        return msgspec.structs.replace(found, price_floor=self._chosen.policy.price_floor)
 
-    def _report(self) -> Report:
-        state = "draining" if self._draining else "online" if self._welcome else "connecting"
-        return Report(
-            pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
-            pk=self._who.pk,
-            handle=self._chosen.handle,
-            cell=self._chosen.cell,
-            coordinator=self._chosen.coordinator,
-            server_pk=self._server_pk,
-            state=state,
-            session=self._welcome.session if self._welcome else None,
-            tier=self._welcome.tier if self._welcome else None,
-            models=list(self.served),
-            loaded=[name for name, served in self.served.items() if served.loaded],
-            engine_build=engine_build(self.served.values()),
-            slots=self._jobs.slots.total,
-            free=self._jobs.slots.free,
-            waiting_results=self._jobs.waiting,
-            jobs_done=self._jobs.done,
-            tokens_made=self._jobs.tokens,
-            updated_at=self._clock(),
-        )
+    def _now(self) -> datetime:
+        """The local time by this worker's clock."""
+        return datetime.fromtimestamp(self._clock() / 1000, UTC).astimezone()
 
 
 def _expected(several: BaseExceptionGroup[BaseException]) -> BaseException | None:

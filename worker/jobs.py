@@ -100,6 +100,14 @@ class Jobs:
         for key in list(self._running):
             self._drop(key)
 
+    def cut(self, reason: str) -> None:
+        """Gives up every attempt, each as a failure after which another worker may go on."""
+        for (job_id, number), (_, task) in list(self._running.items()):
+            if task.cancel():
+                self._tell_failure(
+                    Failed(job_id, number, "paused", f"the machine's owner needs it: {reason}"[:200], True)
+                )
+
     def acknowledged(self, ack: Ack) -> None:
         """Forgets a result that the coordinator has dealt with."""
         key = (ack.job_id, ack.attempt)
@@ -126,7 +134,7 @@ class Jobs:
 
     async def _work(self, attempt: Attempt, served: Served) -> None:
         """Runs an attempt to its end; a result is on disk before it is sent and before the slot is free."""
-        result = await attempt.run(served.engine, served.vocabulary)
+        result = await attempt.run(served.engine)
         job_id, number = attempt.key
         match result:
             case Done():

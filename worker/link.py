@@ -37,6 +37,12 @@ class LinkRefusedError(HiveError):
     retryable = False
 
 
+class UpgradeNeededError(LinkRefusedError):
+    """The two speak no common version of the protocol."""
+
+    code = "upgrade_required"
+
+
 class Listener(Protocol):
     """Who uses the link; called from its task, in order."""
 
@@ -57,7 +63,8 @@ class Listener(Protocol):
 
 
 class Link:
-    """Sessions with one coordinator, one after the other. `clock` gives ms since 1970 UTC."""
+    """Sessions with one coordinator, one after the other. `clock` gives ms since 1970 UTC; `sent` and `received` count
+    the bytes of messages since the start."""
 
     def __init__(self, url: str, key: SigningKey, listener: Listener, clock: Callable[[], int]) -> None:
         self._url, self._key = url, key
@@ -67,7 +74,7 @@ class Link:
         self._frames: asyncio.Queue[bytes] = asyncio.Queue(QUEUE)
         self._reconnect_ms: int | None = None
         self.open = False
-        self.failures = 0
+        self.failures = self.sent = self.received = 0
 
     async def run(self) -> None:
         """Keeps a session open for ever, with back-off and jitter; raises LinkRefusedError."""
@@ -123,6 +130,7 @@ class Link:
             while end.closed is None:
                 async with asyncio.timeout(SILENCE_S):
                     data = await socket.recv()
+                self.received += len(data)
                 for event in end.receive(data, self._clock()):
                     self._take(event, end)
                     was_open = was_open or self.open
@@ -157,6 +165,8 @@ class Link:
 
     def _closed(self, code: CloseCode, reason: str, *, opened: bool) -> None:
         _LOG.warning("session_closed", code=str(code), reason=reason)
+        if code is CloseCode.UPGRADE:
+            raise _upgrade(reason)
         if code in FINAL or (code is CloseCode.UNAUTHENTICATED and not opened):
             raise LinkRefusedError(f"the coordinator and this worker do not come together ({code}): {reason}")
 
@@ -164,6 +174,8 @@ class Link:
         code = code_of(gone.rcvd.code) if gone.rcvd else None
         reason = gone.rcvd.reason if gone.rcvd else "the line broke"
         _LOG.info("connection_closed", code=str(code or ""), reason=reason)
+        if code is CloseCode.UPGRADE:
+            raise _upgrade(reason)
         if code in FINAL:
             raise LinkRefusedError(f"the coordinator closed the session ({code}): {reason}")
 
@@ -187,6 +199,7 @@ class Link:
                 frame = await self._frames.get()
                 try:
                     await socket.send(frame)
+                    self.sent += len(frame)
                 finally:
                     self._frames.task_done()
 
@@ -198,3 +211,11 @@ class Link:
         least, most = BACK_OFF_S
         wait: float = min(most, least * 2 ** min(max(self.failures - 1, 0), 10))
         return wait * (0.5 + random() / 2)  # noqa: S311 - jitter, no secret
+
+
+def _upgrade(reason: str) -> UpgradeNeededError:
+    """What the two speak stands in brackets at the end of a reason of ours."""
+    spoken = reason[reason.rfind("(") :] if reason.endswith(")") else f"({reason})"
+    return UpgradeNeededError(
+        f"this Hive is of another age than the coordinator's; please upgrade: `hive worker update` {spoken}"
+    )

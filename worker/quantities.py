@@ -4,6 +4,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+import msgspec
+
 from worker.comfort.hours import Hours
 
 STROOPS: Final = 10_000_000
@@ -31,6 +33,14 @@ def read(kind: type, written: Any) -> Any:
     if kind is Hours and isinstance(written, str):
         return Hours(written)
     raise ValueError(f"{written!r} is not understood")
+
+
+def as_plain_integers(table: msgspec.Struct) -> None:
+    """Makes a frozen table's sizes and prices what every message can hold."""
+    for name in table.__struct_fields__:
+        value = getattr(table, name)
+        if isinstance(value, Bytes | Price):
+            msgspec.structs.force_setattr(table, name, int(value))
 
 
 def size(count: int) -> str:

@@ -7,12 +7,24 @@ import msgspec
 import psutil
 
 from shared.files import write_private
+from shared.protocol.messages import Standing
 
 FILE: Final = "worker.json"
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """A warning or an error of the log: when (ms since 1970 UTC), and what."""
+
+    at: int
+    what: str
+
+
 class Report(msgspec.Struct, frozen=True):
-    """The state of a worker's daemon; times in ms since 1970 UTC, `process_started` in seconds as the system has it."""
+    """The state of a worker's daemon; times in ms since 1970 UTC, `process_started` in seconds as the system has it.
+
+    `tokens_made` counts those of running answers too; `rest` is why no work is taken; `unchecked` are the owner's rules
+    that nobody can check on this machine; `standing` is what the coordinator said last of earnings and the swarm.
+    """
 
     pid: int
     process_started: float
@@ -33,6 +45,14 @@ class Report(msgspec.Struct, frozen=True):
     jobs_done: int
     tokens_made: int
     updated_at: int
+    rest: str | None = None
+    unchecked: list[str] = []
+    standing: Standing | None = None
+    standing_at: int = 0
+    trouble: list[Trouble] = []
+    started_at: int = 0
+    sent_today: int = 0
+    received_today: int = 0
 
 
 def write_report(home: Path, report: Report) -> None:

@@ -14,8 +14,8 @@ from shared.crypto import fingerprint
 from shared.errors import HiveError
 from shared.geo.cells import InvalidCell, at, format_cell, parse_cell, resolution
 from worker.comfort.hours import Hours
-from worker.comfort.policy import pattern
-from worker.quantities import Bytes, Price, read
+from worker.comfort.policy import Wishes, pattern
+from worker.quantities import Bytes, Price, as_plain_integers, read
 
 FILE: Final = "config.toml"
 CELL_RESOLUTION: Final = 7
@@ -71,6 +71,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upload_per_day: Bytes = Bytes(0)
     download_per_day: Bytes = Bytes(0)
 
+    def __post_init__(self) -> None:
+        as_plain_integers(self)
+
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the worker serves: for at least `price_floor` GNS per million tokens, nothing that a pattern of `refuse` finds
@@ -83,6 +86,13 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_prompt_tokens: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
     wanted: Literal["never", "load", "fetch"] = "load"
     fetch_budget: Bytes = Bytes(0)
+
+    def __post_init__(self) -> None:
+        as_plain_integers(self)
+
+    def wishes(self) -> Wishes:
+        """What offers are held against; raises ValueError for a pattern that is none."""
+        return Wishes(self.price_floor, tuple(map(pattern, self.refuse)), self.max_prompt_tokens, self.tools)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -227,11 +237,10 @@ def _checked(found: Settings) -> Settings:
         raise SettingsError("--server-key takes 64 hex digits, or a fingerprint such as SHA256:0123-4567-… in full")
     if found.handle is not None and not _HANDLE.fullmatch(found.handle):
         raise SettingsError("a handle is @ and 2 to 32 of a-z, 0-9, - and _, such as @kitchen-mac")
-    for refused in found.policy.refuse:
-        try:
-            pattern(refused)
-        except ValueError as error:
-            raise SettingsError(f"policy.refuse of the worker is wrong: {error}") from error
+    try:
+        found.policy.wishes()
+    except ValueError as error:
+        raise SettingsError(f"policy.refuse of the worker is wrong: {error}") from error
     return msgspec.structs.replace(found, cell=_cell(found.cell))
 
 
