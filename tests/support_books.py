@@ -36,11 +36,12 @@ NEVER: Final = {
         SELECT ref FROM journal j WHERE kind = 'settle'
             AND NOT EXISTS (SELECT FROM jobs_ended e WHERE e.day = j.day AND e.id = j.ref)""",
     "a job that cost something is not owed for exactly once, to the stroop, to the worker that completed it": """
-        SELECT e.id, e.cost, count(p.job_id), sum(p.worker + p.platform + p.resilience + p.quorum) FROM jobs_ended e
+        SELECT e.id, e.cost, count(p.job_id), sum(p.worker + p.credited + p.platform + p.resilience + p.quorum)
+        FROM jobs_ended e
         LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id
         GROUP BY e.id, e.cost, e.worker_pk
         HAVING count(p.job_id) <> (e.cost > 0)::int OR (e.cost > 0 AND
-            (sum(p.worker + p.platform + p.resilience + p.quorum) <> e.cost OR max(p.worker_pk) <> e.worker_pk))""",
+            (sum(p.worker + p.credited + p.platform + p.resilience + p.quorum) <> e.cost OR max(p.worker_pk) <> e.worker_pk))""",
     "a completed job has not exactly one receipt, one completed attempt, one event of completion": """
         SELECT e.id, e.state FROM jobs_ended e
         WHERE NOT ((e.state = 'completed')::int = ALL (ARRAY[
@@ -51,6 +52,22 @@ NEVER: Final = {
         SELECT e.id, e.attempt, count(a.attempt) FROM jobs_ended e
         LEFT JOIN attempts a ON a.day = e.day AND a.job_id = e.id AND a.ended_at IS NOT NULL
         GROUP BY e.id, e.attempt HAVING count(a.attempt) <> e.attempt OR coalesce(max(a.attempt), 0) <> e.attempt""",
+    "a worker's sums are not what its payables say": """
+        SELECT * FROM worker_sums s FULL JOIN (SELECT worker_pk,
+            coalesce(sum(worker) FILTER (WHERE state IN ('accrued', 'held')), 0) AS held,
+            coalesce(sum(worker) FILTER (WHERE state IN ('ready', 'reserved')), 0) AS pending,
+            coalesce(sum(worker) FILTER (WHERE state = 'paid'), 0) AS paid, sum(credited) AS credited
+            FROM payables GROUP BY worker_pk) p USING (worker_pk)
+        WHERE (s.held, s.pending, s.paid, s.credited) IS DISTINCT FROM (p.held, p.pending, p.paid, p.credited)
+            AND (s.worker_pk IS NOT NULL OR (p.held, p.pending, p.paid, p.credited) <> (0, 0, 0, 0))""",
+    "what a worker did and earned by day is not what its jobs and payables say": """
+        SELECT * FROM (SELECT worker_pk, sum(jobs) AS jobs, sum(tokens_in) AS tokens_in, sum(earned) AS earned
+            FROM worker_days GROUP BY worker_pk) d
+        FULL JOIN (SELECT e.worker_pk, count(*) AS jobs, sum(e.tokens_in) AS tokens_in,
+            sum(coalesce(p.worker + p.credited, 0)) AS earned FROM jobs_ended e
+            LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id AND p.attempt = e.attempt
+            WHERE e.state = 'completed' GROUP BY e.worker_pk) j USING (worker_pk)
+        WHERE (d.jobs, d.tokens_in, d.earned) IS DISTINCT FROM (j.jobs, j.tokens_in, j.earned)""",
     "an attempt went to a worker of too low a tier": """
         SELECT a.job_id, w.tier, k.min_tier FROM attempts a JOIN workers w ON w.pk = a.worker_pk
         JOIN (SELECT day, id, kind_id FROM jobs UNION ALL SELECT day, id, kind_id FROM jobs_ended) j

@@ -8,7 +8,7 @@ from coordinator.dispatch.channel import WorkerPublic
 from coordinator.match.rules import WorkerFacts
 from shared.protocol.closing import Closed, closed
 from shared.protocol.coordinator_end import CoordinatorEnd
-from shared.protocol.messages import Capabilities, CloseCode, ToWorker
+from shared.protocol.messages import Capabilities, CloseCode, Standing, ToWorker
 
 MAX_QUEUED_BYTES: Final = 8 << 20
 """What may wait for a slow reader; more ends its session."""
@@ -40,7 +40,8 @@ class Bucket:
 
 class Session:
     """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`. `news` is
-    what it said of itself since the register was last written."""
+    what it said of itself since the register was last written, `told` the last that it heard of the books, which were
+    read for it at `books_at` (ms)."""
 
     def __init__(self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int) -> None:
         self.end = end
@@ -50,6 +51,8 @@ class Session:
         self.last_job_at = 0
         self.rests_until = 0
         self.news: Capabilities | None = None
+        self.told: Standing | None = None
+        self.books_at = 0
         self.closing: Closed | None = None
         self.outgoing: deque[bytes] = deque()
         self.ready = asyncio.Event()

@@ -11,7 +11,7 @@ from coordinator.queue.limits import KEPT, STORED
 from coordinator.settle import ledger
 from coordinator.settle.split import Split, own_share, split
 from coordinator.store import ended, money, receipts
-from coordinator.store.changes import End, Live
+from coordinator.store.changes import End, Live, Work
 from coordinator.store.engine import Connection
 from coordinator.store.rows import Payable, Result
 
@@ -25,21 +25,23 @@ async def complete_all(
         await receipts.insert(conn, (r for _, r in done), now)
         await money.owe(conn, (_payable(r, shares[r.id]) for _, r in done if r.cost), now)
     settled = [e for job, r in done for e in ledger.settle(r.id, job.account_id, r.worker_pk, shares[r.id])]
-    await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now, settled)
+    works = [_work(job, r, shares[r.id]) for job, r in done]
+    await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now, settled, works)
 
 
 async def end_all(
-    conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime, settled: Sequence[ledger.Entry] = ()
-) -> set[UUID]:
+    conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime, settled: Sequence[ledger.Entry] = (),
+    works: Sequence[Work] = (),
+) -> set[UUID]:  # fmt: skip
     """Ends locked jobs, books what was `settled` of their holds and releases the rest; returns them. The hot rows of
-    money come last."""
+    `works` and of money come last."""
     if not ends:
         return set()
     moved = await ended.end(conn, [end for _, end in ends], now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
     released = [e for job, end in ends for e in ledger.release(job.id, job.account_id, job.hold - end.cost)]
     await money.post(conn, [*settled, *released], now)
-    await ended.tally(conn, [end for _, end in ends], now)
+    await ended.tally(conn, [end for _, end in ends], works, now)
     accounts = _sums([(job.account_id, job, end) for job, end in ends])
     await money.change(conn, accounts, _sums([(job.key_id, job, end) for job, end in ends]))
     return moved
@@ -87,6 +89,13 @@ def _completed(job: Live, r: Result, now: datetime) -> End:
 
 def _payable(r: Result, share: Split) -> Payable:
     return Payable(id=r.id, attempt=r.attempt, worker_pk=r.worker_pk, **msgspec.structs.asdict(share))
+
+
+def _work(job: Live, r: Result, share: Split) -> Work:
+    earned = share.worker if r.cost else 0
+    return Work(
+        worker_pk=r.worker_pk, model=job.model, tokens_in=r.tokens_in, tokens_out=r.share[0], earned=earned
+    )  # fmt: skip
 
 
 def _sums(ends: Sequence[tuple[UUID, Live, End]]) -> money.Changes:

@@ -16,6 +16,7 @@ class Live(Row, frozen=True, kw_only=True):
     worker_pk: str | None
     account_id: UUID
     key_id: UUID
+    model: str
     hold: int
     lost: int
     store: bool
@@ -45,6 +46,16 @@ class End(Row, frozen=True, kw_only=True):
     cost: int = 0
     cached_tokens: int = 0
     purge_at: datetime
+
+
+class Work(Row, frozen=True, kw_only=True):
+    """What a worker did of a completed job: the prompt's tokens, its own new ones, and what it earned, in stroops."""
+
+    worker_pk: str
+    model: str
+    tokens_in: int
+    tokens_out: int
+    earned: int
 
 
 class Requeue(Row, frozen=True, kw_only=True):

@@ -1,14 +1,14 @@
 """Jobs that have ended: moved here by the transaction that ends them, purged when their time is over."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import text
 
 from coordinator.queue.lifecycle import State
 from coordinator.store.batch import Batch, plain
-from coordinator.store.changes import End
+from coordinator.store.changes import End, Work
 from coordinator.store.engine import Connection, statement
 from shared.ids import day_of
 
@@ -42,12 +42,24 @@ END = f"""
 """  # noqa: S608  # names of ours
 
 _tally = Batch("t", day="date", state="text", jobs="bigint", tokens_in="bigint", tokens_out="bigint")
-_TALLY = text(f"""
+_work = Batch(
+    "w", worker_pk="text", day_of="date", model="text", w_jobs="bigint", read="bigint", made="bigint", earned="bigint"
+)
+# The sums of workers first and the day's last, in every transaction, so that no two wait for each other.
+TALLY = f"""
+    WITH worked AS (
+        INSERT INTO worker_days AS old (worker_pk, day, model, jobs, tokens_in, tokens_out, earned, last_at)
+        SELECT worker_pk, day_of, model, w_jobs, read, made, earned, :now FROM {_work.sql} ORDER BY worker_pk, model
+        ON CONFLICT (worker_pk, day, model) DO UPDATE SET jobs = old.jobs + excluded.jobs,
+            tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out,
+            earned = old.earned + excluded.earned, last_at = greatest(old.last_at, excluded.last_at)
+        RETURNING 1)
     INSERT INTO tallies AS old (day, state, jobs, tokens_in, tokens_out)
-    SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql} ORDER BY day, state
+    SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql}
+    WHERE (SELECT count(*) FROM worked) >= 0 ORDER BY day, state
     ON CONFLICT (day, state) DO UPDATE SET jobs = old.jobs + excluded.jobs,
         tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
-""")  # noqa: S608  # names of ours
+"""  # noqa: S608  # names of ours
 
 _result = Batch("h", day="date", id="uuid", attempt="integer", worker_pk="text")
 _COMPLETED = text(f"""
@@ -75,13 +87,14 @@ async def end(conn: Connection, ends: Sequence[End], now: datetime) -> set[UUID]
     return set(await conn.scalars(statement(END), _end.bind(rows) | {"now": now}))
 
 
-async def tally(conn: Connection, ends: Iterable[End], now: datetime) -> None:
-    """Adds ended jobs to the day's sums; a hot row, so late in the transaction."""
+async def tally(conn: Connection, ends: Iterable[End], works: Iterable[Work], now: datetime) -> None:
+    """Adds ended jobs to the day's sums, and what was worked to each worker's; hot rows, so late in the transaction."""
     sums: dict[State, list[int]] = {}
     for e in ends:
         jobs, tokens_in, tokens_out = sums.get(e.state, (0, 0, 0))
         sums[e.state] = [jobs + 1, tokens_in + (e.tokens_in or 0), tokens_out + e.tokens_out]
-    await conn.execute(_TALLY, _tally.bind((now.date(), state, *numbers) for state, numbers in sums.items()))
+    days = _tally.bind((now.date(), state, *numbers) for state, numbers in sums.items())
+    await conn.execute(statement(TALLY), days | _work.bind(_summed(works, now.date())) | {"now": now})
 
 
 async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]]) -> set[tuple[UUID, int, str]]:
@@ -94,6 +107,16 @@ async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]
 async def purge(conn: Connection, now: datetime, most: int) -> int:
     """Forgets prompt and result of up to `most` jobs whose time is over; returns how many."""
     return (await conn.execute(statement(PURGE), {"now": now, "most": most})).rowcount
+
+
+def _summed(works: Iterable[Work], today: date) -> list[tuple[object, ...]]:
+    """One row for each worker and model."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for work in works:
+        jobs, *numbers = sums.get((work.worker_pk, work.model), (0, 0, 0, 0))
+        more = zip(numbers, (work.tokens_in, work.tokens_out, work.earned), strict=True)
+        sums[work.worker_pk, work.model] = [jobs + 1, *(old + new for old, new in more)]
+    return [(pk, today, model, *numbers) for (pk, model), numbers in sums.items()]
 
 
 def _array(ids: list[int] | None) -> str | None:

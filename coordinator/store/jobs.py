@@ -104,9 +104,7 @@ START = f"""
     SELECT day, id, attempt, '{Event.START}', :now, worker_pk FROM started RETURNING job_id
 """  # noqa: S608  # names and states of ours
 
-_LIVE = (
-    "id, state, attempt, worker_pk, account_id, key_id, hold, lost, store, attached, due_at, lease_until, reader_until"
-)
+_LIVE = "id, state, attempt, worker_pk, account_id, key_id, model, hold, lost, store, attached, due_at, lease_until, reader_until"
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""
     SELECT {", ".join(f"j.{name.strip()}" for name in _LIVE.split(","))}

@@ -25,7 +25,7 @@ NOTHING = Swept(lost=0, expired=0, orphaned=0, purged=0, more=False)
 @pytest.mark.parametrize(("due", "lease", "reader"), CASES)
 def test_verdict(due: datetime, lease: datetime | None, reader: datetime | None) -> None:
     job = Live(
-        id=UUID(int=1), state=State.ASSIGNED, attempt=1, worker_pk=WORKER, account_id=UUID(int=2), key_id=UUID(int=3),
+        id=UUID(int=1), state=State.ASSIGNED, attempt=1, worker_pk=WORKER, account_id=UUID(int=2), model="m", key_id=UUID(int=3),
         hold=0, lost=0, store=False, attached=True, due_at=due, lease_until=lease, reader_until=reader,
     )  # fmt: skip
     table = [(due, Verdict.EXPIRED), (reader, Verdict.ORPHANED), (lease, Verdict.LOST)]

@@ -27,9 +27,11 @@ from shared.protocol.messages import (
     ModelOffer,
     Offer,
     OfferBody,
+    Standing,
     ToCoordinator,
     Tokens,
     ToWorker,
+    Wanted,
     Welcome,
 )
 from shared.protocol.worker_end import ChallengeReceived, Closed, MessageReceived, Welcomed, WorkerEnd
@@ -118,13 +120,15 @@ class ScriptedWorker:
             agent="tests",
         )
         self.capabilities = msgspec.structs.replace(self.capabilities, **capabilities)
-        self.tokeniser = tokeniser
+        self.tokeniser, self.verifiability = tokeniser, model.verifiability
         self.welcome: Welcome | None = None
         self.closed: Closed | None = None
         self.welcomed, self.gone = asyncio.Event(), asyncio.Event()
         self.offers: asyncio.Queue[Offer] = asyncio.Queue()
         self.acks: asyncio.Queue[Ack] = asyncio.Queue()
         self.cancels: asyncio.Queue[Cancel] = asyncio.Queue()
+        self.standings: asyncio.Queue[Standing] = asyncio.Queue()
+        self.wanted: asyncio.Queue[Wanted] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: ClientConnection | None = None
         self._end: WorkerEnd | None = None
@@ -221,7 +225,7 @@ class ScriptedWorker:
             cell=body.cell,
             jurisdictions=list(body.jurisdictions),
             evidence=body.evidence,
-            verifiability=self.capabilities.models[0].verifiability,
+            verifiability=self.verifiability,
             geo_digest=body.geo_digest,
             worker_pk=self.pk,
         )
@@ -274,6 +278,10 @@ class ScriptedWorker:
                 self.acks.put_nowait(message)
             case Cancel():
                 self.cancels.put_nowait(message)
+            case Standing():
+                self.standings.put_nowait(message)
+            case Wanted():
+                self.wanted.put_nowait(message)
             case _:
                 pass  # a pong, a drain: nothing to do
 

@@ -1,0 +1,62 @@
+"""What the books say of each worker, told to it: soon after its welcome, and again when that has changed."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+import structlog
+
+from coordinator.dispatch.session import Session
+from coordinator.dispatch.state import Dispatch
+from coordinator.dispatch.waiting import wait_at_most
+from coordinator.store import earnings
+from coordinator.store.earnings import Sums
+from coordinator.store.engine import Away, alone
+from shared.protocol.messages import Standing
+
+LOOK_MS: Final = 10_000
+"""How often the books are read for a worker that is here."""
+
+log = structlog.get_logger()
+
+
+async def run(d: Dispatch) -> None:
+    """Tells for ever: whoever arrived at once, the others when their ten seconds are over."""
+    while True:
+        try:
+            due = await one_round(d, d.now_ms())
+        except Away:
+            log.warning("the database is away: workers are not told of their earnings")
+            due = d.now_ms() + LOOK_MS
+        await wait_at_most(d.hub.arrived, max(0.0, (due - d.now_ms()) / 1000))
+
+
+async def one_round(d: Dispatch, now: int) -> int:
+    """Reads the books for all whose turn it is at `now` (ms), in one statement, and tells whom they have changed for;
+    returns when (ms) the next is due. Raises Away."""
+    d.hub.arrived.clear()
+    sessions = list(d.hub.sessions.values())
+    due = [session for session in sessions if session.books_at + LOOK_MS <= now]
+    if due:
+        async with alone(d.engine) as conn:
+            found = await earnings.sums(conn, [session.pk for session in due], d.clock().date())
+        for session in due:
+            session.books_at = now
+            _tell(session, standing_of(found[session.pk], len(d.hub.sessions), now))
+    return next_due(sessions, now)
+
+
+def standing_of(sums: Sums, workers_online: int, now: int) -> Standing:
+    """The message; what an owner spent is neither withheld nor due any more."""
+    return Standing(now, sums.today, sums.held, sums.pending, sums.paid, workers_online)
+
+
+def next_due(sessions: Iterable[Session], now: int) -> int:
+    """When (ms) the books have to be read again."""
+    return min((session.books_at for session in sessions), default=now) + LOOK_MS
+
+
+def _tell(session: Session, standing: Standing) -> None:
+    if session.told is None or msgspec.structs.replace(session.told, time=standing.time) != standing:
+        session.told = standing
+        session.send(standing)
