@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 install: .venv/.installed
 
-.venv/.installed: requirements.lock pyproject.toml deploy/install.sh
+.venv/.installed: requirements.lock pyproject.toml deploy/install.sh shared/sampler.c
 	@PYTHON=$(PYTHON) HIVE_CACHE=$(CACHE) bash deploy/install.sh
 
 demo: install

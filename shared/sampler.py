@@ -1,7 +1,8 @@
 """`hive-sampler-1`: a choice of tokens that anyone can replay from the logits, the seed and the position.
 
 top-k, top-p and min-p (on the logits as they are), then temperature, then Gumbel-max with noise that is a function of
-(seed, output position, token id). Two honest builds then disagree on well under 1 % of tokens.
+(seed, output position, token id). Two honest builds then disagree on well under 1 % of tokens. `shared/sampler.c` does
+the same compiled; numpy stands in where it could not be built.
 """
 
 import math
@@ -11,9 +12,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shared.protocol.messages import Sampling
+from shared.protocol.messages import Logprob, Sampling
+
+try:
+    from shared import _sampler
+except ImportError:  # no C compiler was there when this was installed
+    _sampler = None  # type: ignore[assignment]
 
 MILLION: Final = 1_000_000
+LEAST_LOGPROB: Final = -9_999 * MILLION
 _MASK: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _ID_FACTOR: Final = np.uint64(0xD1B54A32D192ED03)
@@ -34,6 +41,21 @@ def choose(logits: Floats, sampling: Sampling, seed: int, position: int) -> int:
 
     `seed` has 64 bits (`shared.crypto.sampler_seed`). Temperature 0 is the largest logit; ties go to the lowest id.
     """
+    if _sampler is None or logits.dtype != np.float32:
+        return chosen_by_numpy(logits, sampling, seed, position)
+    return _sampler.choose(
+        logits,
+        sampling.temperature / MILLION,
+        sampling.top_k,
+        sampling.top_p / MILLION,
+        sampling.min_p / MILLION,
+        seed & _MASK,
+        position,
+    )
+
+
+def chosen_by_numpy(logits: Floats, sampling: Sampling, seed: int, position: int) -> int:
+    """What `choose` promises, without the compiled part."""
     if sampling.temperature <= 0:
         return int(np.argmax(logits))
     temperature = sampling.temperature / MILLION
@@ -45,19 +67,43 @@ def choose(logits: Floats, sampling: Sampling, seed: int, position: int) -> int:
     return int(ids[np.argmax(scores)])
 
 
-def penalised(logits: Floats, sampling: Sampling, counts: Mapping[int, int]) -> Floats:
-    """The logits after the penalties for the tokens already put out (`counts` by id, of all attempts of the job, never
-    of the prompt): repetition as llama.cpp does it, then frequency and presence as OpenAI describes them."""
+def penalise(logits: Floats, sampling: Sampling, counts: Mapping[int, int]) -> None:
+    """Changes the logits in place by the penalties for the tokens already put out (`counts` by id, of all attempts of
+    the job, never of the prompt): repetition as llama.cpp does it, then frequency and presence as OpenAI describes
+    them."""
     if not counts or not _penalises(sampling):
-        return logits
-    out = logits.astype(np.float64)
+        return
     ids = np.fromiter(counts.keys(), np.int64, len(counts))
     times = np.fromiter(counts.values(), np.float64, len(counts))
     repetition = sampling.repetition_penalty / MILLION
-    seen = out[ids]
+    seen = logits[ids].astype(np.float64)
     seen = np.where(seen > 0, seen / repetition, seen * repetition)
-    out[ids] = seen - times * (sampling.frequency_penalty / MILLION) - sampling.presence_penalty / MILLION
-    return out
+    logits[ids] = seen - times * (sampling.frequency_penalty / MILLION) - sampling.presence_penalty / MILLION
+
+
+def bias(logits: Floats, biases: Mapping[int, int]) -> None:
+    """Adds to the logits in place, in millionths by token id; ids out of range mean nothing."""
+    for token, millionths in biases.items():
+        if 0 <= token < len(logits):
+            logits[token] += millionths / MILLION
+
+
+def logprobs(logits: Floats, token: int, most: int) -> Logprob:
+    """How likely a token was, and the `most` (up to 20) likeliest, from logits before any sampling step."""
+    if _sampler is not None and logits.dtype == np.float32:
+        own, top = _sampler.logprobs(logits, token, most)
+    else:
+        wide = logits.astype(np.float64)
+        highest = float(np.max(wide))
+        whole = highest + math.log(float(np.exp(wide - highest).sum()))
+        own = float(wide[token]) - whole
+        top = [(int(i), float(wide[i]) - whole) for i in _largest(logits, min(most, len(logits)))] if most else []
+    return Logprob(_micros(own), [(i, _micros(value)) for i, value in top])
+
+
+def _micros(value: float) -> int:
+    """A logarithm in millionths; -inf becomes the least that is told."""
+    return min(0, round(max(value * MILLION, LEAST_LOGPROB)))
 
 
 def gumbel(seed: int, position: int, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -137,6 +137,37 @@ class Vocabulary:
         ids = self._tokenise(text, True, start=not has_one)
         return ids or [bos if bos >= 0 else min(self.end_ids, default=0)]
 
+    def text_ids(self, text: str) -> list[int]:
+        """The ids of a text to embed, never none, with the start and end tokens that the model wants."""
+        ids = self._tokenise(text, False, start=True)
+        return ids or [max(llama_cpp.llama_vocab_bos(self._vocab), 0)]
+
+    def pair_ids(self, query: str, document: str) -> list[int]:
+        """The ids of a query and a document to rank, with the tokens between them that the model wants."""
+        vocab = self._vocab
+        starts, ends, parts = (
+            wanted(vocab)
+            for wanted in (
+                llama_cpp.llama_vocab_get_add_bos,
+                llama_cpp.llama_vocab_get_add_eos,
+                llama_cpp.llama_vocab_get_add_sep,
+            )
+        )
+        end = [llama_cpp.llama_vocab_eos(vocab)] if ends else []
+        return [
+            *([llama_cpp.llama_vocab_bos(vocab)] if starts else []),
+            *self.tokenise(query, special=False),
+            *end,
+            *([llama_cpp.llama_vocab_sep(vocab)] if parts else []),
+            *self.tokenise(document, special=False),
+            *end,
+        ]
+
+    @property
+    def native(self) -> Any:
+        """llama.cpp's vocabulary, for a grammar over its tokens."""
+        return self._vocab
+
     def detokenise(self, ids: Sequence[int]) -> bytes:
         """The bytes of the ids, one after the other; control tokens and ids out of range have none."""
         return b"".join(map(self._piece, ids))

@@ -7,11 +7,10 @@ from typing import Final, assert_never
 from nacl.signing import SigningKey
 
 from shared.crypto import sampler_seed
-from shared.protocol.messages import Done, Failed, Held, OfferBody, Progress, ToCoordinator, Tokens
+from shared.protocol.messages import Done, Failed, Held, Logprob, OfferBody, Progress, ToCoordinator, Tokens
 from shared.receipt import sign_receipt
-from shared.tokens import TemplateError, Vocabulary, is_long
 from worker.engine import wire
-from worker.engine.process import Engine
+from worker.engine.face import Engine
 from worker.receipts import Work, receipt_of
 
 FRAME_S: Final = 0.02
@@ -37,6 +36,7 @@ class Attempt:
         self._text: list[str] = []
         self._unsent: list[int] = []
         self._unsaid = ""
+        self._untold: list[Logprob] = []
         self._timer: asyncio.TimerHandle | None = None
         self._read_at = 0.0
 
@@ -49,24 +49,14 @@ class Attempt:
         """How a hello or a heartbeat lists it."""
         return Held(self.offer.job_id, self.offer.attempt, "running", self.tokens)
 
-    async def run(self, engine: Engine, vocabulary: Vocabulary) -> Done | Failed:
+    async def run(self, engine: Engine) -> Done | Failed:
         """Makes the answer; the result is signed, and not yet sent. Cancelling the task frees the slot."""
         started = self._clock()
-        try:
-            prompt = await self._prompt(vocabulary)
-        except TemplateError as error:
-            return self._failed("invalid_request", str(error), retryable=False)
         loaded = await self._loaded(engine)
-        ending = await self._generate(engine, self._request(prompt))
+        ending = await self._generate(engine, self._request())
         if isinstance(ending, wire.Failed):
             return self._failed(ending.code, ending.message, retryable=ending.retryable)
-        return self._done(ending, len(prompt), started, loaded.engine_build)
-
-    async def _prompt(self, vocabulary: Vocabulary) -> list[int]:
-        """The ids of the prompt; a long one is read in a thread, so that the line stays alive."""
-        if is_long(self.offer):
-            return await asyncio.to_thread(vocabulary.prompt_ids, self.offer)
-        return vocabulary.prompt_ids(self.offer)
+        return self._done(ending, started, loaded.engine_build)
 
     async def _loaded(self, engine: Engine) -> wire.Loaded:
         """Waits for the model, telling the coordinator that it is still alive."""
@@ -93,6 +83,8 @@ class Attempt:
                         return event
                     case wire.Failed():
                         return event
+                    case wire.Embedded() | wire.Ranked():
+                        raise ValueError("an engine embeds nothing that it was not asked to")
                     case _:
                         assert_never(event)
         finally:
@@ -100,16 +92,25 @@ class Attempt:
             await events.aclose()
         return wire.Failed(request.number, "engine_crashed", "the engine said nothing more", retryable=True)
 
-    def _request(self, prompt: list[int]) -> wire.Generate:
+    def _request(self) -> wire.Generate:
         offer = self.offer
         return wire.Generate(
             number=0,
-            prompt=prompt,
             max_tokens=offer.max_tokens,
             sampling=offer.sampling,
             seed=sampler_seed(offer.seed),
+            messages=offer.messages,
+            prompt=offer.prompt,
             stop=offer.stop,
             resume=offer.resume_ids,
+            scope=offer.scope,
+            fresh=offer.fresh,
+            tools=offer.tools,
+            tool_choice=offer.tool_choice,
+            parallel_tool_calls=offer.parallel_tool_calls,
+            response_format=offer.response_format,
+            logit_bias=offer.logit_bias,
+            logprobs=offer.logprobs,
         )
 
     def _reading(self, event: wire.Prefill) -> None:
@@ -124,6 +125,7 @@ class Attempt:
         self._text.append(event.text)
         self._unsent += event.ids
         self._unsaid += event.text
+        self._untold += event.logprobs
         if not self.frames or len(self._unsent) >= FRAME_TOKENS:
             self._flush()
         elif self._timer is None:
@@ -134,8 +136,8 @@ class Attempt:
         if not self._unsent and not self._unsaid:
             return
         offset = len(self.offer.resume_ids) + len(self._ids) - len(self._unsent)
-        frame = Tokens(self.offer.job_id, self.offer.attempt, offset, self._unsent, self._unsaid)
-        self._unsent, self._unsaid = [], ""
+        frame = Tokens(self.offer.job_id, self.offer.attempt, offset, self._unsent, self._unsaid, self._untold)
+        self._unsent, self._unsaid, self._untold = [], "", []
         self.frames.append(frame)
         self._say(frame)
 
@@ -144,9 +146,9 @@ class Attempt:
             self._timer.cancel()
             self._timer = None
 
-    def _done(self, ending: wire.Finished, tokens_in: int, started: int, engine_build: str) -> Done:
+    def _done(self, ending: wire.Finished, started: int, engine_build: str) -> Done:
         text = "".join(self._text)
-        work = Work(self._ids, text, tokens_in, ending.reason, started, self._clock(), engine_build)
+        work = Work(self._ids, text, ending.tokens_in, ending.reason, started, self._clock(), engine_build)
         receipt = receipt_of(self.offer, work)
         return Done(
             receipt={name: getattr(receipt, name) for name in receipt.__struct_fields__},
@@ -155,6 +157,7 @@ class Attempt:
             text=text,
             prefill_ms=ending.prefill_ms,
             decode_ms=ending.decode_ms,
+            cached_tokens=ending.cached_tokens,
         )
 
     def _failed(self, code: str, message: str, *, retryable: bool) -> Failed:

@@ -7,18 +7,16 @@ from pathlib import Path
 import msgspec
 
 from shared.protocol.messages import Capabilities, Hardware, ModelOffer
-from shared.tokens import Vocabulary
 from worker.engine.process import Engine
 from worker.models import LocalModel
 from worker.settings import Settings
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A model with its engine and its vocabulary."""
+    """A model with its engine."""
 
     model: LocalModel
     engine: Engine
-    vocabulary: Vocabulary
 
     @property
     def loaded(self) -> bool:
@@ -36,7 +34,7 @@ def serve(model: LocalModel, chosen: Settings, changed: Callable[[], None]) -> S
         max_tps=chosen.max_tps,
         changed=changed,
     )
-    return Served(model, engine, Vocabulary(Path(model.path)))
+    return Served(model, engine)
 
 
 def capabilities(served: Iterable[Served], chosen: Settings, probe: Hardware, *, is_open: bool) -> Capabilities:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from shared import sampler
 from shared.protocol.messages import Sampling
-from shared.sampler import choose, gumbel, penalised
+from shared.sampler import bias, choose, chosen_by_numpy, gumbel, logprobs, penalise
 
 MASK = (1 << 64) - 1
 Logits = list[float]
@@ -57,7 +58,50 @@ samplings = st.builds(
 @given(logit_lists, samplings, st.integers(0, MASK), st.integers(0, 5000))
 def test_it_chooses_what_the_definition_says(logits: Logits, sampling: Sampling, seed: int, position: int) -> None:
     given_logits = np.array(logits, np.float32)
-    assert choose(given_logits, sampling, seed, position) == defined(given_logits.tolist(), sampling, seed, position)
+    expected = defined(given_logits.tolist(), sampling, seed, position)
+    assert choose(given_logits, sampling, seed, position) == expected
+    assert chosen_by_numpy(given_logits, sampling, seed, position) == expected
+
+
+def test_the_compiled_part_is_there() -> None:
+    assert sampler._sampler is not None, "make install builds shared/sampler.c"
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 3000, 32_000])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 4.0])
+def test_compiled_and_numpy_choose_alike(size: int, spread: float) -> None:
+    chance = np.random.default_rng(size)
+    for position in range(12):
+        logits = (chance.standard_normal(size) * spread).astype(np.float32)
+        logits[chance.random(size) < 0.3] = -np.inf
+        logits[chance.integers(size)] = 1.0
+        for sampling in (
+            Sampling(),
+            Sampling(temperature=300_000, top_p=900_000),
+            Sampling(top_k=40, min_p=20_000),
+            Sampling(top_k=2000, top_p=999_000),
+            Sampling(min_p=1_000_000),
+            Sampling(temperature=0),
+        ):
+            assert choose(logits, sampling, 5, position) == chosen_by_numpy(logits, sampling, 5, position), sampling
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_logprobs_are_those_of_the_softmax(wide: bool) -> None:
+    logits = np.array([2.0, -1.0, 0.5, 0.5, -np.inf], np.float64 if wide else np.float32)
+    whole = math.log(sum(math.exp(value) for value in (2.0, -1.0, 0.5, 0.5)))
+    told = logprobs(logits, 2, 3)
+    assert told.micros == pytest.approx((0.5 - whole) * 1e6, abs=2)
+    assert [token for token, _ in told.top] == [0, 2, 3]
+    assert told.top[0][1] == pytest.approx((2.0 - whole) * 1e6, abs=2)
+    assert logprobs(logits, 4, 0).micros < -1_000_000_000
+    assert len(logprobs(logits, 0, 20).top) == 5
+
+
+def test_a_bias_is_added_and_an_unknown_token_means_nothing() -> None:
+    logits = np.zeros(3, np.float32)
+    bias(logits, {1: 2_500_000, 2: -100_000_000, 9: 1, -1: 1})
+    assert logits.tolist() == [0.0, 2.5, -100.0]
 
 
 @pytest.mark.parametrize("spread", [0.5, 3.0, 12.0])
@@ -94,11 +138,11 @@ def test_temperature_zero_takes_the_lowest_id_of_a_tie() -> None:
 def test_penalties_are_the_published_formulas() -> None:
     logits = np.array([2.0, -2.0, 1.0], np.float32)
     sampling = Sampling(repetition_penalty=2_000_000, frequency_penalty=500_000, presence_penalty=250_000)
-    weighed = penalised(logits, sampling, {0: 3, 1: 1})
-    assert weighed == pytest.approx([2.0 / 2 - 3 * 0.5 - 0.25, -2.0 * 2 - 0.5 - 0.25, 1.0])
-    assert logits[0] == 2.0
+    penalise(logits, sampling, {0: 3, 1: 1})
+    assert logits == pytest.approx([2.0 / 2 - 3 * 0.5 - 0.25, -2.0 * 2 - 0.5 - 0.25, 1.0])
 
 
 def test_no_penalty_leaves_the_logits_alone() -> None:
     logits = np.array([2.0, 1.0], np.float32)
-    assert penalised(logits, Sampling(), {0: 3}) is logits
+    penalise(logits, Sampling(), {0: 3})
+    assert logits.tolist() == [2.0, 1.0]

@@ -1,4 +1,7 @@
-"""`python -m worker.engine`: the process that owns llama.cpp, driven over stdin and stdout by a worker."""
+"""`python -m worker.engine`: the process that owns llama.cpp, driven over stdin and stdout by a worker.
+
+With `--devices` it prints what ggml computes on as JSON instead.
+"""
 
 import contextlib
 import os
@@ -7,24 +10,40 @@ import sys
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import BinaryIO
+from typing import BinaryIO, Final, assert_never
+
+import msgspec
 
 from shared.tokens import ModelFileError, Vocabulary
-from worker.engine.llama import Model, engine_build, gpus
+from worker.engine.embedder import Embedder
+from worker.engine.ggml import devices, engine_build, gpus, load_backends
+from worker.engine.llama import Model
+from worker.engine.loading import loaded_model
 from worker.engine.loop import Loop
+from worker.engine.prepare import prepared
+from worker.engine.sequence import Prompt
 from worker.engine.wire import (
     PREFIX_BYTES,
+    Cancel,
+    Embed,
+    Failed,
     FromEngine,
+    Generate,
     Load,
     Loaded,
     LoadFailed,
+    Rank,
     ToEngine,
     length_of,
     packed,
     to_engine,
 )
 
-Commands = SimpleQueue[ToEngine | None]
+SWITCH_S: Final = 0.0005
+"""How long the reading of a prompt may keep the loop waiting for Python."""
+
+Command = Prompt | Failed | Embed | Rank | Cancel | None
+Commands = SimpleQueue[Command]
 
 
 def read(stream: BinaryIO) -> ToEngine | None:
@@ -39,8 +58,13 @@ def read(stream: BinaryIO) -> ToEngine | None:
 
 def main() -> None:
     """Loads one model and serves it until stdin ends. Signals are the worker's: it closes stdin when it is done."""
+    if "--devices" in sys.argv[1:]:
+        load_backends()
+        print(msgspec.json.encode(devices()).decode())
+        return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_S)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     stdin = sys.stdin.buffer
@@ -57,36 +81,58 @@ def _serve(load: Load, stdin: BinaryIO, out: BinaryIO) -> None:
 
     try:
         vocabulary = Vocabulary(Path(load.path))
-        model = Model(Path(load.path), slots=load.slots, context=load.context, threads=load.threads)
-    except (ModelFileError, OSError) as error:
+        model, placement = loaded_model(load)
+    except (ModelFileError, OSError, ValueError) as error:
         say(LoadFailed(str(error)))
         out.flush()
         return
-    say(Loaded(model.context, load.slots, model.threads, engine_build(), model.load_ms, gpus()))
+    embedder = Embedder(model, vocabulary, say)
+    say(
+        Loaded(
+            model.context, load.slots, model.threads, engine_build(), model.load_ms, gpus(), placement, embedder.ranks
+        )
+    )
     out.flush()
     commands: Commands = SimpleQueue()
-    Thread(target=_feed, args=(stdin, commands), daemon=True).start()
+    Thread(target=_feed, args=(stdin, commands, vocabulary), daemon=True).start()
     loop = Loop(model, vocabulary, say, slots=load.slots, max_tps=load.max_tps)
-    while _take(loop, commands):
-        if loop.pause() == 0.0:
-            loop.step()
-        out.flush()
+    _run(model, loop, embedder, commands, out)
+    embedder.close()
     model.close()
 
 
-def _feed(stdin: BinaryIO, commands: Commands) -> None:
-    """Passes commands on as they come; a broken one ends the engine like a closed pipe."""
+def _run(model: Model, loop: Loop, embedder: Embedder, commands: Commands, out: BinaryIO) -> None:
+    """Takes what was said, does a step, passes on what came of it; until the worker has closed its end."""
+    while _take(model, loop, embedder, commands):
+        if embedder.busy:
+            embedder.step()
+        if loop.pause() == 0.0:
+            loop.step()
+        out.flush()
+
+
+def _feed(stdin: BinaryIO, commands: Commands, vocabulary: Vocabulary) -> None:
+    """Passes commands on as they come, prompts already read into tokens; a broken one ends the engine like a closed
+    pipe."""
     command: ToEngine | None = None
     try:
         while (command := read(stdin)) is not None:
-            commands.put(command)
+            match command:
+                case Generate():
+                    commands.put(prepared(command, vocabulary))
+                case Embed() | Rank() | Cancel():
+                    commands.put(command)
+                case Load():
+                    raise ValueError("the model is already loaded")
+                case _:
+                    assert_never(command)
     finally:
         commands.put(None)
 
 
-def _take(loop: Loop, commands: Commands) -> bool:
+def _take(model: Model, loop: Loop, embedder: Embedder, commands: Commands) -> bool:
     """Everything that the worker has said by now, waiting for it while no step can be done; False at the end."""
-    pause = loop.pause()
+    pause = 0.0 if embedder.busy else loop.pause()
     wait = pause != 0.0
     while True:
         try:
@@ -95,8 +141,26 @@ def _take(loop: Loop, commands: Commands) -> bool:
             return True
         if command is None:
             return False
-        loop.take(command)
+        _obey(model, loop, embedder, command)
         wait = False
+
+
+def _obey(model: Model, loop: Loop, embedder: Embedder, command: Prompt | Failed | Embed | Rank | Cancel) -> None:
+    match command:
+        case Prompt() if not model.writes:
+            why = "this model embeds texts and writes none"
+            loop.refuse(Failed(command.request.number, "invalid_request", why, retryable=False))
+        case Prompt():
+            loop.take(command)
+        case Failed():
+            loop.refuse(command)
+        case Embed() | Rank():
+            embedder.take(command)
+        case Cancel(number=number):
+            loop.cancel(number)
+            embedder.cancel(number)
+        case _:
+            assert_never(command)
 
 
 if __name__ == "__main__":

@@ -1,98 +1,24 @@
-"""llama.cpp by its C interface: the CPU variant of this machine, one model, one context, a cache for each slot."""
+"""One model in llama.cpp by its C interface: weights, a unified KV cache for many sequences, steps over them."""
 
 import ctypes
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
 import psutil
 
-from shared.protocol.messages import Gpu
-from shared.tokens import ModelFileError, silence
-from worker.engine.variants import backends
+from shared.tokens import ModelFileError
+from worker.engine.ggml import load_backends
+from worker.engine.loop import MOST_SEQUENCES, SPARE_SEQUENCES, DecodeError, Step
+from worker.engine.offload import Placement
+from worker.engine.pace import BATCH
 
-BATCH: Final = 256
+_ROWS: Final = BATCH + 64
 _SMALL_MODEL_BYTES: Final = 128 << 20
 _MOST_THREADS: Final = 16
-_CPU_DEVICE: Final = 0
-_FEATURES: Final = b"ggml_backend_get_features"
-# Symbols of ggml by way of libllama: a wheel may hold libggml twice (by name and by soname), each with a register of
-# backends of its own, and only the one that libllama is linked to counts.
-_GGML: Final = llama_cpp.llama_cpp._lib
-_LIBRARIES: Final = Path(llama_cpp.__file__).parent / "lib"
-
-
-class Row(NamedTuple):
-    """One token of a step: at which position of which slot, and whether its logits are wanted."""
-
-    token: int
-    position: int
-    slot: int
-    wanted: bool
-
-
-class DecodeError(RuntimeError):
-    """llama.cpp could not do a step."""
-
-
-class _DlInfo(ctypes.Structure):
-    """Of the dynamic linker: which file a symbol is from."""
-
-    _fields_ = (
-        ("file", ctypes.c_char_p),
-        ("start", ctypes.c_void_p),
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-    )
-
-
-def load_backends() -> None:
-    """Registers the best CPU variant for this machine, and GPUs where their backends lie beside it; once a process."""
-    silence()
-    library = _GGML
-    library.ggml_backend_reg_count.restype = ctypes.c_size_t
-    if library.ggml_backend_reg_count() == 0:
-        library.ggml_backend_load.argtypes = [ctypes.c_char_p]
-        library.ggml_backend_load.restype = ctypes.c_void_p
-        for backend in backends(_LIBRARIES):
-            library.ggml_backend_load(str(backend).encode())
-    llama_cpp.llama_backend_init()
-
-
-def engine_build() -> str:
-    """Names the build that made the tokens: the binding, llama.cpp, and the CPU variant that was chosen."""
-    _GGML.ggml_commit.restype = ctypes.c_char_p
-    commit = (_GGML.ggml_commit() or b"unknown").decode()
-    return f"llama-cpp-python {llama_cpp.__version__}; ggml {commit}; {cpu_variant()}"
-
-
-def cpu_variant() -> str:
-    """The CPU backend in use, such as `cpu-haswell`; plain `cpu` where it is not a library of its own."""
-    library = _GGML
-    library.ggml_backend_reg_by_name.argtypes = [ctypes.c_char_p]
-    library.ggml_backend_reg_by_name.restype = ctypes.c_void_p
-    library.ggml_backend_reg_get_proc_address.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-    library.ggml_backend_reg_get_proc_address.restype = ctypes.c_void_p
-    registered = library.ggml_backend_reg_by_name(b"CPU")
-    address = library.ggml_backend_reg_get_proc_address(registered, _FEATURES) if registered else None
-    file = _file_of(address) if address else ""
-    name = Path(file).stem.removeprefix("lib").removeprefix("ggml-")
-    return name if name.startswith("cpu") else "cpu"
-
-
-def gpus() -> list[Gpu]:
-    """The devices beside the CPU, as ggml reports them; memory in bytes."""
-    library = _GGML
-    library.ggml_backend_dev_count.restype = ctypes.c_size_t
-    library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    library.ggml_backend_dev_get.restype = ctypes.c_void_p
-    devices = [library.ggml_backend_dev_get(i) for i in range(library.ggml_backend_dev_count())]
-    library.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    return [_gpu(device) for device in devices if library.ggml_backend_dev_type(device) != _CPU_DEVICE]
 
 
 def threads_for(file_bytes: int, asked: int) -> int:
@@ -105,85 +31,129 @@ def threads_for(file_bytes: int, asked: int) -> int:
     return max(1, min(psutil.cpu_count(logical=False) or 1, _MOST_THREADS))
 
 
-class Model:
-    """A loaded model with a cache of `context` tokens for each of `slots` slots. Not for two threads at once."""
+class Batch:
+    """llama.cpp's batch over arrays of our own, so that a step is a few copies and no loop."""
 
-    def __init__(self, path: Path, *, slots: int, context: int, threads: int) -> None:
+    def __init__(self, rows: int) -> None:
+        self._tokens = np.zeros(rows, np.int32)
+        self._positions = np.zeros(rows, np.int32)
+        self._counts = np.ones(rows, np.int32)
+        self._sequences = np.zeros(rows, np.int32)
+        self._wanted = np.zeros(rows, np.int8)
+        first, width = self._sequences.ctypes.data, self._sequences.itemsize
+        self._pointers = np.array([first + i * width for i in range(rows)] + [0], np.uintp)
+        self.native = llama_cpp.llama_batch()
+        self.native.token = self._tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+        self.native.pos = self._positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
+        self.native.n_seq_id = self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.native.seq_id = ctypes.cast(
+            self._pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id))
+        )
+        self.native.logits = self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    def fill(self, step: Step) -> Any:
+        """The batch of a step."""
+        rows = len(step.tokens)
+        self._tokens[:rows] = step.tokens
+        self._positions[:rows] = step.positions
+        self._sequences[:rows] = step.sequences
+        self._wanted[:rows] = step.wanted
+        self.native.n_tokens = rows
+        return self.native
+
+
+class Model:
+    """A loaded model with `cells` cells for the tokens of all sequences, `context` for each of `slots` requests. Not for
+    two threads at once. `cuts` tells whether a sequence can be cut and shared (not so where the state is recurrent)."""
+
+    def __init__(
+        self, path: Path, *, slots: int, context: int, threads: int, placement: Placement | None = None
+    ) -> None:
         """Loads the file; raises ModelFileError with a sentence."""
         started = time.monotonic()
         load_backends()
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), llama_cpp.llama_model_default_params())
+        self._split = (placement or Placement()).split()
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), self._model_params(placement))
         if not self._model:
             raise ModelFileError(f"llama.cpp cannot load {path.name}; is it a whole GGUF file of a known architecture?")
         self.threads = threads_for(path.stat().st_size, threads)
         trained = llama_cpp.llama_model_n_ctx_train(self._model)
         self.context = min(context, trained) if context > 0 else trained
+        self.cells = self.context * slots
+        self.cuts = not (
+            llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
+        )
         self._context = llama_cpp.llama_init_from_model(self._model, self._params(slots))
         if not self._context:
             raise ModelFileError(f"there is not enough memory for {slots} × {self.context} tokens of {path.name}")
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        self._batch = Batch(_ROWS)
         self._size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
+        self._warm_up()
         self.load_ms = int((time.monotonic() - started) * 1000)
 
-    def decode(self, rows: Sequence[Row]) -> None:
-        """One step over at most 256 rows; raises DecodeError."""
-        batch = self._batch
-        batch.n_tokens = len(rows)
-        for i, row in enumerate(rows):
-            batch.token[i] = row.token
-            batch.pos[i] = row.position
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = row.slot
-            batch.logits[i] = row.wanted
-        code = llama_cpp.llama_decode(self._context, batch)
+    @property
+    def native(self) -> Any:
+        """llama.cpp's model, for a second context over the same weights."""
+        return self._model
+
+    @property
+    def writes(self) -> bool:
+        """Whether it makes text at all; some models only embed."""
+        return bool(self._memory)
+
+    def decode(self, step: Step) -> None:
+        """One step; raises DecodeError."""
+        code = llama_cpp.llama_decode(self._context, self._batch.fill(step))
         if code != 0:
-            raise DecodeError(f"llama.cpp could not do a step of {len(rows)} tokens (code {code})")
+            raise DecodeError(f"llama.cpp could not do a step of {len(step.tokens)} tokens (code {code})")
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
-        """The logits after the row of this index, of shape (vocabulary,); they hold until the next step."""
+        """The logits after a row that was wanted, of shape (vocabulary,); they hold until the next step and may be
+        changed."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         return np.ctypeslib.as_array(pointer, shape=(self._size,))
 
-    def forget(self, slot: int) -> None:
-        """Empties the cache of a slot."""
-        llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+    def share(self, source: int, target: int, start: int, end: int) -> None:
+        """Gives the cells of positions start to end (excluded) of `source` to `target` too."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def cut(self, sequence: int, start: int, end: int) -> None:
+        """Takes positions start to end (excluded) from a sequence; end -1 is its end."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end)
+
+    def reach(self, sequence: int) -> int:
+        """The first position behind a sequence's cells; 0 if it has none."""
+        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
     def close(self) -> None:
         """Gives the memory back; the model cannot be used afterwards."""
-        llama_cpp.llama_batch_free(self._batch)
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)
 
-    def _params(self, slots: int) -> Any:
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = self.context * slots
-        params.n_batch = params.n_ubatch = BATCH
-        params.n_seq_max = slots
-        params.n_threads = params.n_threads_batch = self.threads
-        params.no_perf = True
+    def _warm_up(self) -> None:
+        """The first step of a context is slow (pages, threads, kernels): no request should pay for it."""
+        if not self.writes:
+            return
+        step = Step()
+        step.add([0], 0, 0, wanted=True)
+        self.decode(step)
+        llama_cpp.llama_memory_clear(self._memory, True)
+
+    def _model_params(self, placement: Placement | None) -> Any:
+        params = llama_cpp.llama_model_default_params()
+        if placement is not None:
+            params.n_gpu_layers = placement.layers
+            if self._split is not None:
+                params.tensor_split = self._split
         return params
 
-
-def _file_of(address: int) -> str:
-    lookup = getattr(ctypes.CDLL(None), "dladdr", None)
-    info = _DlInfo()
-    if lookup is None or not lookup(ctypes.c_void_p(address), ctypes.byref(info)):
-        return ""
-    return (info.file or b"").decode()
-
-
-def _gpu(device: int) -> Gpu:
-    library = _GGML
-    library.ggml_backend_dev_description.argtypes = library.ggml_backend_dev_name.argtypes = [ctypes.c_void_p]
-    library.ggml_backend_dev_description.restype = library.ggml_backend_dev_name.restype = ctypes.c_char_p
-    library.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p] + [ctypes.POINTER(ctypes.c_size_t)] * 2
-    library.ggml_backend_dev_memory.restype = None
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    library.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    return Gpu(
-        name=library.ggml_backend_dev_description(device).decode()[:200],
-        backend=library.ggml_backend_dev_name(device).decode()[:200],
-        memory_total=total.value,
-        memory_free=free.value,
-    )
+    def _params(self, slots: int) -> Any:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = self.cells
+        params.n_batch, params.n_ubatch = _ROWS, BATCH
+        params.n_seq_max = min(slots + SPARE_SEQUENCES, MOST_SEQUENCES) if self.cuts else slots + 2
+        params.n_threads = params.n_threads_batch = self.threads
+        params.kv_unified = True
+        params.no_perf = True
+        return params

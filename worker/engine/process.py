@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 import structlog
@@ -14,6 +14,8 @@ from shared.errors import HiveError
 from worker.engine.wire import (
     PREFIX_BYTES,
     Cancel,
+    Embed,
+    Embedded,
     Failed,
     Finished,
     FromEngine,
@@ -24,6 +26,8 @@ from worker.engine.wire import (
     Made,
     OfRequest,
     Prefill,
+    Rank,
+    Ranked,
     ToEngine,
     from_engine,
     length_of,
@@ -32,6 +36,8 @@ from worker.engine.wire import (
 
 STOP_S: Final = 3.0
 RESTART_S: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+_ENDS: Final = (Finished, Embedded, Ranked, Failed)
+_Answer = TypeVar("_Answer", Embedded, Ranked)
 _LOG: Final = structlog.get_logger("worker.engine")
 
 
@@ -42,8 +48,17 @@ class EngineError(HiveError):
     retryable = False
 
 
+class RequestFailedError(HiveError):
+    """The engine could not do this request; `code` says what kind of failure it is."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.message)
+        self.code, self.retryable = failed.code, failed.retryable
+
+
 class Engine:
-    """One model in a process of its own. `run` keeps it alive; `generate` may be used by many tasks at once."""
+    """One model in a process of its own (`worker.engine.face.Engine`). It is loaded when it is run, unless it was parked
+    before."""
 
     def __init__(
         self,
@@ -53,18 +68,24 @@ class Engine:
         context: int,
         threads: int = 0,
         max_tps: float = 0.0,
+        gpu_bytes: int | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`context` in tokens for each slot (0: as trained), `max_tps` over all slots (0: no cap); `changed` is called
-        when the model is loaded and when it is gone."""
-        self._load = Load(str(model), slots, context, threads, max_tps)
+        """`context` in tokens for each slot (0: as trained), `max_tps` over all slots (0: no cap), `gpu_bytes` a cap over
+        all GPUs (None: what is free); `changed` is called when the model is loaded and when it is gone."""
+        self._load = Load(str(model), slots, context, threads, max_tps, gpu_bytes)
         self._changed = changed
         self._requests: dict[int, asyncio.Queue[OfRequest]] = {}
         self._number = 0
         self._process: asyncio.subprocess.Process | None = None
         self._up = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._awake = asyncio.Event()
+        self._awake.set()
         self._stopping = asyncio.Event()
         self.loaded: Loaded | None = None
+        self._parking: asyncio.Task[None] | None = None
         self.starts = 0
 
     @property
@@ -73,19 +94,28 @@ class Engine:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def ready(self) -> Loaded:
-        """Waits until the model is loaded."""
+        """Waits until the model is loaded, waking the engine if it was parked."""
+        self.wake()
         while (loaded := self.loaded) is None:
             await self._up.wait()
         return loaded
+
+    @property
+    def parked(self) -> bool:
+        """Whether the model is out of memory on purpose."""
+        return not self._awake.is_set()
 
     async def run(self) -> None:
         """Keeps the engine up until `stop`; after a crash it starts again with back-off. Raises EngineError where the
         model cannot be loaded."""
         crashes = 0
         while not self._stopping.is_set():
+            await self._awake.wait()
+            if self._stopping.is_set():
+                return
             lived = await self.one_life()
             crashes = 0 if lived else min(crashes + 1, len(RESTART_S) - 1)
-            if not self._stopping.is_set():
+            if not self._stopping.is_set() and not self.parked:
                 _LOG.warning("engine_crashed", starts=self.starts)
                 await self._rest(RESTART_S[crashes])
 
@@ -107,27 +137,68 @@ class Engine:
     async def generate(self, request: Generate) -> AsyncGenerator[OfRequest, None]:
         """Events of one request up to Finished or Failed; its number is given here. Closing the iterator earlier
         cancels the request and frees its slot."""
+        async for event in self._asked(request):
+            yield event
+
+    async def embed(self, texts: list[str]) -> Embedded:
+        """A normalised vector for each text; raises RequestFailedError."""
+        return await self._answered(Embed(0, texts), Embedded)
+
+    async def rank(self, query: str, documents: list[str]) -> Ranked:
+        """A score for each document; raises RequestFailedError."""
+        return await self._answered(Rank(0, query, documents), Ranked)
+
+    def park(self) -> None:
+        """Gives the memory back once no request runs, until `wake` or `ready`."""
+        if not self.parked:
+            self._awake.clear()
+            self._parking = asyncio.get_running_loop().create_task(self._park())
+
+    def wake(self) -> None:
+        """Loads the model again."""
+        self._awake.set()
+
+    async def stop(self) -> None:
+        """Ends the engine: within 3 s by itself, else killed. `run` returns then."""
+        self._stopping.set()
+        self._awake.set()
+        if self._process is not None:
+            await self._end(self._process)
+
+    async def _answered(self, request: Embed | Rank, kind: type[_Answer]) -> _Answer:
+        """The one answer to a request that streams nothing."""
+        async for event in self._asked(request):
+            if isinstance(event, kind):
+                return event
+            if isinstance(event, Failed):
+                raise RequestFailedError(event)
+        raise RequestFailedError(_crashed(request.number))
+
+    async def _asked(self, request: Generate | Embed | Rank) -> AsyncGenerator[OfRequest, None]:
         if self.loaded is None:
             yield _crashed(request.number)
             return
         self._number += 1
         number = self._number
         events = self._requests[number] = asyncio.Queue()
+        self._idle.clear()
         self._write(msgspec.structs.replace(request, number=number))
         ended = False
         try:
             while not ended:
                 event = await events.get()
-                ended = isinstance(event, Finished | Failed)
+                ended = isinstance(event, _ENDS)
                 yield event
         finally:
             if self._requests.pop(number, None) is not None and not ended:
                 self._write(Cancel(number))
+            if not self._requests:
+                self._idle.set()
 
-    async def stop(self) -> None:
-        """Ends the engine: within 3 s by itself, else killed. `run` returns then."""
-        self._stopping.set()
-        if self._process is not None:
+    async def _park(self) -> None:
+        """Ends the process once nothing runs in it, unless it was woken meanwhile."""
+        await self._idle.wait()
+        if self.parked and self._process is not None:
             await self._end(self._process)
 
     def _take(self, message: FromEngine) -> None:
@@ -138,7 +209,7 @@ class Engine:
                 self._changed()
             case LoadFailed(message=why):
                 raise EngineError(why)
-            case Prefill() | Made() | Finished() | Failed():
+            case Prefill() | Made() | Finished() | Embedded() | Ranked() | Failed():
                 if (events := self._requests.get(message.number)) is not None:
                     events.put_nowait(message)
             case _:
@@ -164,6 +235,7 @@ class Engine:
         requests, self._requests = self._requests, {}
         for number, events in requests.items():
             events.put_nowait(_crashed(number))
+        self._idle.set()
         self._changed()
         await self._end(process)
 

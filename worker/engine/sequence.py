@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence as Items
 from typing import Protocol
 
-from shared.sampler import Floats, choose, penalised
+from shared.protocol.messages import Logprob
+from shared.sampler import Floats, bias, choose, logprobs, penalise
 from shared.text import Deltas
 from worker.engine.wire import Failed, Finished, Generate, Made, OfRequest
 
@@ -18,37 +19,75 @@ class Tokens(Protocol):
     def detokenise(self, ids: Items[int]) -> bytes: ...
 
 
-class Sequence:
-    """A request while it runs; it depends on its request and its logits alone."""
+class Constraint(Protocol):
+    """A grammar that follows one answer: `worker.engine.constraint.Grammar`."""
 
-    def __init__(self, request: Generate, vocabulary: Tokens, *, slot: int, context: int) -> None:
-        self.request = request
-        self.slot = slot
+    def allows(self, token: int) -> bool:
+        """Whether the answer may go on with this token (or end with it)."""
+
+    def mask(self, logits: Floats) -> None:
+        """Makes every token that is not allowed impossible, in place."""
+
+    def accept(self, token: int) -> None:
+        """The answer goes on with this token."""
+
+    def close(self) -> None:
+        """Gives its memory back."""
+
+
+class Prompt:
+    """A request whose prompt is read into ids, ready for a slot."""
+
+    __slots__ = ("constraint", "ids", "request")
+
+    def __init__(self, request: Generate, ids: list[int], constraint: Constraint | None = None) -> None:
+        self.request, self.ids, self.constraint = request, ids, constraint
+
+
+class Sequence:
+    """A request while it runs; it depends on its prompt and its logits alone."""
+
+    def __init__(self, prompt: Prompt, vocabulary: Tokens, *, context: int) -> None:
+        request = self.request = prompt.request
+        self.tokens: list[int] = [*prompt.ids, *request.resume]
+        self.position = 0
+        self.number = request.number
+        self.tokens_in = len(prompt.ids)
+        self.cached = 0
         self.ended = False
+        self.started_at = 0.0
+        self.first_at: float | None = None
+        self._read = len(self.tokens)
         self._ends = vocabulary.end_ids
         self._deltas = Deltas(vocabulary, request.stop)
         self._context = context
-        self._feed: list[int] = [*request.prompt, *request.resume]
-        self._position = 0
+        self._constraint = prompt.constraint
+        self._biases = {int(token): value for token, value in request.logit_bias.items()}
         self._counts = Counter(request.resume)
         self._count = len(request.resume)
-        self.first_at: float | None = None
         for token in request.resume:
             self._deltas.push(token)
-
-    @property
-    def number(self) -> int:
-        """The request's number."""
-        return self.request.number
+            if self._constraint is not None:
+                self._constraint.accept(token)
 
     @property
     def reading(self) -> bool:
         """Whether it is still reading its prompt."""
-        return self._position < len(self.request.prompt) + len(self.request.resume)
+        return self.position < self._read
+
+    @property
+    def left(self) -> int:
+        """How many tokens it can feed now."""
+        return len(self.tokens) - self.position
+
+    @property
+    def total(self) -> int:
+        """How many tokens it reads before it answers."""
+        return self._read
 
     def begin(self) -> list[OfRequest]:
         """What is certain before any step: an error, or the end of an answer that has nothing left to say."""
-        length = len(self._feed)
+        length = len(self.tokens)
         if length >= self._context:
             self.ended = True
             message = f"the prompt takes {length} tokens and the context is {self._context}"
@@ -59,36 +98,55 @@ class Sequence:
             return [self._finished("length")]
         return []
 
-    def take(self, room: int) -> tuple[list[int], int, bool]:
-        """The next tokens to feed, at most `room`; the position of the first; whether its logits are wanted then."""
-        tokens, position = self._feed[:room], self._position
-        del self._feed[:room]
-        self._position += len(tokens)
-        return tokens, position, not self._feed
-
-    def read(self) -> tuple[int, int]:
-        """How many tokens of how many are read."""
-        total = len(self.request.prompt) + len(self.request.resume)
-        return min(self._position, total), total
+    def fed(self, count: int) -> None:
+        """So many tokens are in the model's cache now."""
+        self.position += count
 
     def accept(self, logits: Floats) -> list[OfRequest]:
-        """Chooses the next token; what there is to say of it, with the end if it ends the answer."""
+        """Chooses the next token; what there is to say of it, with the end if it ends the answer. Changes the logits."""
         request = self.request
-        weighed = penalised(logits, request.sampling, self._counts)
-        token = choose(weighed, request.sampling, request.seed, self._count)
+        token, told = self._choose(logits)
+        if token is None:
+            self.ended = True
+            return [Failed(self.number, "grammar", "the grammar allows nothing more here", retryable=False)]
         if token in self._ends:
             return [self._finished("stop")]
+        if self._constraint is not None:
+            self._constraint.accept(token)
         self._counts[token] += 1
         self._count += 1
-        self._feed = [token]
-        made = Made(self.number, [token], self._deltas.push(token))
+        self.tokens.append(token)
+        made = Made(self.number, [token], self._deltas.push(token), told)
         if self._deltas.stopped:
             return [made, self._finished("stop")]
-        if self._count >= request.max_tokens or self._position >= self._context:
+        if self._count >= request.max_tokens or self.position >= self._context:
             return [made, self._finished("length")]
         return [made]
+
+    def close(self) -> None:
+        """Gives back what it holds outside of Python."""
+        if self._constraint is not None:
+            self._constraint.close()
+
+    def _choose(self, logits: Floats) -> tuple[int | None, list[Logprob]]:
+        """Penalties and biases, then the sampler; where a grammar forbids its choice, the sampler over what it allows,
+        with the same noise. None where it allows nothing."""
+        request, constraint = self.request, self._constraint
+        raw = logits.copy() if request.logprobs is not None else logits
+        penalise(logits, request.sampling, self._counts)
+        bias(logits, self._biases)
+        token = choose(logits, request.sampling, request.seed, self._count)
+        if constraint is not None and not constraint.allows(token):
+            constraint.mask(logits)
+            token = choose(logits, request.sampling, request.seed, self._count)
+            if not constraint.allows(token):
+                return None, []
+        if request.logprobs is None or token in self._ends:
+            return token, []
+        return token, [logprobs(raw, token, request.logprobs)]
 
     def _finished(self, reason: str) -> Finished:
         self.ended = True
         text = "" if self._deltas.stopped else self._deltas.flush()
-        return Finished(self.number, "stop" if self._deltas.stopped or reason == "stop" else "length", text, 0, 0)
+        ended = "stop" if self._deltas.stopped or reason == "stop" else "length"
+        return Finished(self.number, ended, text, self.tokens_in, self.cached, 0, 0)  # type: ignore[arg-type]

@@ -1,0 +1,116 @@
+"""ggml by its C interface: the CPU variant of this machine, GPU backends beside it, the devices and the build."""
+
+import ctypes
+from pathlib import Path
+from typing import Final
+
+import llama_cpp
+import msgspec
+
+from shared.protocol.messages import Gpu
+from shared.tokens import silence
+from worker.engine.variants import backends
+
+_CPU_DEVICE: Final = 0
+_INTEGRATED: Final = 2
+_ACCELERATOR: Final = 3
+_FEATURES: Final = b"ggml_backend_get_features"
+# Symbols of ggml by way of libllama: a wheel may hold libggml twice (by name and by soname), each with a register of
+# backends of its own, and only the one that libllama is linked to counts.
+_GGML: Final = llama_cpp.llama_cpp._lib
+_LIBRARIES: Final = Path(llama_cpp.__file__).parent / "lib"
+
+
+class Devices(msgspec.Struct, frozen=True):
+    """What ggml computes on here: the GPUs, and the CPU variant."""
+
+    cpu: str
+    gpus: list[Gpu]
+
+
+class _DlInfo(ctypes.Structure):
+    """Of the dynamic linker: which file a symbol is from."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("start", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def load_backends() -> None:
+    """Registers the best CPU variant for this machine, and GPUs where their backends lie beside it; once a process."""
+    silence()
+    library = _GGML
+    library.ggml_backend_reg_count.restype = ctypes.c_size_t
+    if library.ggml_backend_reg_count() == 0:
+        library.ggml_backend_load.argtypes = [ctypes.c_char_p]
+        library.ggml_backend_load.restype = ctypes.c_void_p
+        for backend in backends(_LIBRARIES):
+            library.ggml_backend_load(str(backend).encode())
+    llama_cpp.llama_backend_init()
+
+
+def devices() -> Devices:
+    """The devices, once the backends are loaded."""
+    return Devices(cpu_variant(), gpus())
+
+
+def engine_build() -> str:
+    """Names the build that made the tokens: the binding, llama.cpp, and the CPU variant that was chosen."""
+    _GGML.ggml_commit.restype = ctypes.c_char_p
+    commit = (_GGML.ggml_commit() or b"unknown").decode()
+    return f"llama-cpp-python {llama_cpp.__version__}; ggml {commit}; {cpu_variant()}"
+
+
+def cpu_variant() -> str:
+    """The CPU backend in use, such as `cpu-haswell`; plain `cpu` where it is not a library of its own."""
+    library = _GGML
+    library.ggml_backend_reg_by_name.argtypes = [ctypes.c_char_p]
+    library.ggml_backend_reg_by_name.restype = ctypes.c_void_p
+    library.ggml_backend_reg_get_proc_address.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    library.ggml_backend_reg_get_proc_address.restype = ctypes.c_void_p
+    registered = library.ggml_backend_reg_by_name(b"CPU")
+    address = library.ggml_backend_reg_get_proc_address(registered, _FEATURES) if registered else None
+    file = _file_of(address) if address else ""
+    name = Path(file).stem.removeprefix("lib").removeprefix("ggml-")
+    return name if name.startswith("cpu") else "cpu"
+
+
+def gpus() -> list[Gpu]:
+    """The devices that layers can go to, as ggml reports them; memory in bytes."""
+    library = _GGML
+    library.ggml_backend_dev_count.restype = ctypes.c_size_t
+    library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    library.ggml_backend_dev_get.restype = ctypes.c_void_p
+    library.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    found = [library.ggml_backend_dev_get(i) for i in range(library.ggml_backend_dev_count())]
+    return [_gpu(device) for device in found if library.ggml_backend_dev_type(device) in _OFFLOADABLE]
+
+
+_OFFLOADABLE: Final = frozenset({1, _INTEGRATED})
+
+
+def _file_of(address: int) -> str:
+    lookup = getattr(ctypes.CDLL(None), "dladdr", None)
+    info = _DlInfo()
+    if lookup is None or not lookup(ctypes.c_void_p(address), ctypes.byref(info)):
+        return ""
+    return (info.file or b"").decode()
+
+
+def _gpu(device: int) -> Gpu:
+    library = _GGML
+    library.ggml_backend_dev_description.argtypes = library.ggml_backend_dev_name.argtypes = [ctypes.c_void_p]
+    library.ggml_backend_dev_description.restype = library.ggml_backend_dev_name.restype = ctypes.c_char_p
+    library.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p] + [ctypes.POINTER(ctypes.c_size_t)] * 2
+    library.ggml_backend_dev_memory.restype = None
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    library.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    return Gpu(
+        name=library.ggml_backend_dev_description(device).decode()[:200],
+        backend=library.ggml_backend_dev_name(device).decode()[:200],
+        memory_total=total.value,
+        memory_free=free.value,
+    )
