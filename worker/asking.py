@@ -66,5 +66,5 @@ def _read(answer: httpx.Response, host: str) -> Any:
         raise AskingError(f"{host} answered with {answer.status_code}; try again in a moment")
     try:
         return msgspec.json.decode(answer.content)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AskingError(f"{host} answered with something that is no JSON; is it a coordinator?") from error

@@ -26,6 +26,7 @@ from worker.commands.doctor import doctor
 from worker.commands.models import models
 from worker.commands.service import install_service, uninstall_service
 from worker.commands.shown import Json, builtins_of
+from worker.commands.update import update
 from worker.daemon import Daemon
 from worker.hardware import hardware
 from worker.identity import existing_identity, identity
@@ -36,7 +37,7 @@ from worker.settings import CELL_RESOLUTION, Settings, SettingsError, settings, 
 STOP_S = 15.0
 app = typer.Typer(help="Lend this machine to the swarm.", no_args_is_help=True)
 app.add_typer(models, name="models")
-for command in (doctor, install_service, uninstall_service):
+for command in (doctor, install_service, uninstall_service, update):
     app.command()(command)
 
 
