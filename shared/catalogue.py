@@ -1,19 +1,25 @@
-"""The catalogue: the models that both sides know, with their files, digests and prices."""
+"""The catalogue: the models that both sides know by name, where their files are, and what they cost."""
 
 import hashlib
 import tomllib
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from shared.gguf.memory import BATCH, ENGINE, Need
+
 _HERE: Final = Path(__file__).parent
 _CHUNK: Final = 1 << 20
+_MB: Final = 1_000_000
+_GNS: Final = 10_000_000
+_PRICE_OF_A_GB: Final = 10 * _GNS
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model as catalogue.toml has it."""
+    """A bundled model as catalogue.toml has it."""
 
     id: str
     file: str
@@ -29,10 +35,10 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A model of the catalogue: sizes in bytes, context in tokens, prices in stroops per million tokens.
+    """A model that can be served: sizes in bytes, context in tokens, prices in stroops per million tokens.
 
-    `path` is the bundled GGUF, which is also the vocabulary that tokens are counted with; `digest` is its SHA-256 in
-    hex; `created` is in seconds since 1970 UTC.
+    `path` is the vocabulary that tokens are counted with: the bundled GGUF, or one without weights; `digest` is the
+    SHA-256 of the whole model in hex; `created` is in seconds since 1970 UTC; `aliases` are other names for it.
     """
 
     id: str
@@ -48,19 +54,91 @@ class Entry(msgspec.Struct, frozen=True):
     architecture: str
     licence: str
     note: str
+    aliases: tuple[str, ...] = ()
+
+
+class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that can be fetched: `file` in `repository` of the hub, which says its digest and exact size.
+
+    `size_mb` (10^6 bytes) is about what it takes on the disk, `scratch_mb` what llama.cpp computes in beside the
+    weights, `kv_bytes` what one token takes in the cache; prices are in stroops per million tokens.
+    """
+
+    id: str
+    repository: str
+    file: str
+    size_mb: int
+    parameters: int
+    context: int
+    kv_bytes: int
+    scratch_mb: int
+    price_in: int
+    price_out: int
+    owned_by: str
+    created: int
+    quantization: str
+    architecture: str
+    licence: str
+    note: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """About how large the file is."""
+        return self.size_mb * _MB
+
+    @property
+    def need(self) -> Need:
+        """About how much memory it takes; the file's own header says it exactly."""
+        return Need(ENGINE + self.size_bytes + self.scratch_mb * _MB, self.kv_bytes + 4 * BATCH)
 
 
 class _Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of catalogue.toml."""
 
     model: list[_Line]
+    listed: list[Listed]
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def aliases(self) -> tuple[str, ...]: ...
+
+
+_Model = TypeVar("_Model", bound=_Named)
 
 
 @cache
 def catalogue() -> dict[str, Entry]:
-    """Every model by its id, read once; raises FileNotFoundError where a bundled file is missing."""
-    lines = msgspec.convert(tomllib.loads((_HERE / "catalogue.toml").read_text("utf-8")), _Lines)
-    return {line.id: _entry(line) for line in lines.model}
+    """The bundled models by their ids, read once; raises FileNotFoundError where a bundled file is missing."""
+    return {line.id: _entry(line) for line in _lines().model}
+
+
+@cache
+def library() -> dict[str, Listed]:
+    """The models that can be fetched, by their ids."""
+    return {line.id: line for line in _lines().listed}
+
+
+def named(models: Mapping[str, _Model], name: str) -> _Model | None:
+    """The model of this id, else the one that has it as another name; None where there is none."""
+    found = models.get(name)
+    return found if found is not None else next((one for one in models.values() if name in one.aliases), None)
+
+
+def names(models: Iterable[_Named]) -> list[str]:
+    """Every id and every other name, sorted."""
+    return sorted(name for model in models for name in (model.id, *model.aliases))
+
+
+def price_by_size(size_bytes: int) -> tuple[int, int]:
+    """What a model costs that nobody has priced: 10 GNS per million input tokens for each GB of its file, at least 10,
+    and twice as much per million output tokens; in stroops."""
+    price = _PRICE_OF_A_GB * max(1, round(size_bytes / 1e9))
+    return price, 2 * price
 
 
 def file_digest(path: Path) -> str:
@@ -70,6 +148,11 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
     return hasher.hexdigest()
+
+
+@cache
+def _lines() -> _Lines:
+    return msgspec.convert(tomllib.loads((_HERE / "catalogue.toml").read_text("utf-8")), _Lines)
 
 
 def _entry(line: _Line) -> Entry:

@@ -1,17 +1,20 @@
-"""The model files of this machine: the bundled ones, and those that its owner added, pinned by digest."""
+"""The model files of this machine: the bundled ones, and those that its owner fetched or added, pinned by digest."""
 
+import hashlib
 import os
 import re
 import shutil
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from shared.catalogue import catalogue, file_digest
+from shared.catalogue import catalogue, file_digest, library, named
 from shared.errors import HiveError
 from shared.files import write_private
-from shared.tokens import ModelFileError, Vocabulary
+from shared.gguf.facts import Facts, facts_of_file
+from shared.gguf.memory import Need, need_of
+from shared.gguf.reader import GgufError
 
 FOLDER: Final = "models"
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,127}")
@@ -19,7 +22,7 @@ _NOT_IN_ID: Final = re.compile(r"[^a-z0-9._-]+")
 
 
 class ModelError(HiveError):
-    """A model cannot be served or added; the message says what to do."""
+    """A model cannot be served, added or removed; the message says what to do."""
 
     code = "model"
     retryable = False
@@ -27,7 +30,7 @@ class ModelError(HiveError):
 
 class LocalModel(msgspec.Struct, frozen=True):
     """A GGUF file on this machine: `digest` is its SHA-256 in hex, context in tokens, size in bytes; `mtime_ns` and
-    size tell whether the file is still the one that was hashed."""
+    size tell whether the file is still the one that was hashed. `need` is its memory, None where nobody has asked."""
 
     id: str
     path: str
@@ -37,6 +40,10 @@ class LocalModel(msgspec.Struct, frozen=True):
     architecture: str
     mtime_ns: int = 0
     bundled: bool = False
+    source: Literal["bundled", "fetched", "added"] = "added"
+    quantization: str = ""
+    parameters: int = 0
+    need: Need | None = None
 
 
 def local_models(home: Path) -> dict[str, LocalModel]:
@@ -50,43 +57,131 @@ def local_models(home: Path) -> dict[str, LocalModel]:
 def verified(home: Path, wanted: tuple[str, ...]) -> list[LocalModel]:
     """The wanted models with their files checked against their digests (hashed again only where a file has changed);
     raises ModelError."""
-    here = local_models(home)
-    for name in wanted:
-        if name not in here:
-            known = ", ".join(sorted(here))
-            raise ModelError(f"there is no model {name} here, only {known}; `hive worker models add FILE` adds one")
-        problem = _changed(here[name])
-        if problem:
-            raise ModelError(problem)
-    return [here[name] for name in wanted]
+    return [_verified(_found(home, name)) for name in wanted]
+
+
+def facts_of_model(file: Path) -> Facts:
+    """What a file says of the model in it; raises ModelError for one that is none, or not a whole one."""
+    try:
+        facts = facts_of_file(file)
+    except GgufError as error:
+        raise ModelError(f"{file.name} is no model that can be used: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
+    if problem := unusable(facts):
+        raise ModelError(f"{file.name} {problem}")
+    return facts
+
+
+def unusable(facts: Facts) -> str | None:
+    """Why a file cannot be served although it is a GGUF, as the rest of a sentence."""
+    if facts.parts > 1:
+        return f"is one of {facts.parts} parts; join them with `llama-gguf-split --merge` and add the whole file"
+    if facts.kind != "model" or not facts.architecture:
+        return "holds no model of its own" if facts.kind == "model" else f"is no model but a part of one: {facts.kind}"
+    return None
 
 
 def add(home: Path, file: Path, model_id: str | None = None) -> LocalModel:
     """Puts a GGUF file into HIVE_HOME/models, linked where the disk allows it, else copied; raises ModelError."""
-    name = model_id or _NOT_IN_ID.sub("-", file.stem.lower()).strip("-.")
+    name = checked_id(model_id or _NOT_IN_ID.sub("-", file.stem.lower()).strip("-."))
+    try:
+        facts = facts_of_model(file)
+    except ModelError as error:
+        raise ModelError(f"{error}; nothing was added") from error
+    target = place_of(home, name)
+    _place(file, target)
+    return keep(home, name, target, file_digest(target), facts, "added")
+
+
+def checked_id(name: str) -> str:
+    """The id, if a model may have it; raises ModelError."""
     if not _ID.fullmatch(name):
         raise ModelError(f"{name!r} cannot be a model's id: it takes a-z, 0-9 and . _ : / -; choose one with --id")
     if name in catalogue():
         raise ModelError(f"{name} is the id of a bundled model; choose another one with --id")
-    try:
-        vocabulary = Vocabulary(file)
-    except ModelFileError as error:
-        raise ModelError(f"{error}; nothing was added") from error
-    target = home / FOLDER / f"{_NOT_IN_ID.sub('-', name)}.gguf"
+    return name
+
+
+def place_of(home: Path, name: str) -> Path:
+    """Where the file of a model lies; two ids never share a place. Its folder is made if it is missing."""
+    plain = _NOT_IN_ID.sub("-", name)
+    if plain != name:
+        plain = f"{plain}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    target = home / FOLDER / f"{plain}.gguf"
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _place(file, target)
+    return target
+
+
+def keep(
+    home: Path, name: str, target: Path, digest: str, facts: Facts, source: Literal["fetched", "added"]
+) -> LocalModel:
+    """Writes the card of a file that lies in its place; a file that the same id had elsewhere is removed."""
+    before = local_models(home).get(name)
     stat = target.stat()
     model = LocalModel(
         id=name,
         path=str(target),
-        digest=file_digest(target),
-        context=vocabulary.context,
+        digest=digest,
+        context=facts.context,
         size_bytes=stat.st_size,
-        architecture=vocabulary.metadata("general.architecture") or "",
+        architecture=facts.architecture,
         mtime_ns=stat.st_mtime_ns,
+        source=source,
+        quantization=facts.quantization,
+        parameters=facts.parameters,
+        need=need_of(facts),
     )
-    write_private(target.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(model)))
+    _write_card(model)
+    if before is not None and before.path != model.path:
+        _remove_files(home, before)
     return model
+
+
+def remove(home: Path, name: str) -> LocalModel:
+    """Takes a model off this machine, with its file in HIVE_HOME/models; raises ModelError."""
+    model = _found(home, name)
+    if model.bundled:
+        raise ModelError(f"{name} is bundled with Hive and cannot be removed")
+    _remove_files(home, model)
+    return model
+
+
+def _found(home: Path, name: str) -> LocalModel:
+    here = local_models(home)
+    listed = named(library(), name)
+    if model := here.get(name) or (here.get(listed.id) if listed else None):
+        return model
+    way = f"`hive worker models fetch {name}` gets it" if listed else "`hive worker models add FILE` adds one"
+    raise ModelError(f"there is no model {name} here, only {', '.join(sorted(here))}; {way}")
+
+
+def _verified(model: LocalModel) -> LocalModel:
+    """The model if its file is the one that was pinned: a file that looks untouched is, another one is read."""
+    file, again = Path(model.path), _again(model)
+    try:
+        stat = file.stat()
+    except OSError as error:
+        raise ModelError(f"the file of {model.id} is gone ({model.path}); {again}") from error
+    if (stat.st_size, stat.st_mtime_ns) == (model.size_bytes, model.mtime_ns):
+        return model
+    try:
+        facts = facts_of_file(file)
+        same = stat.st_size == model.size_bytes and file_digest(file) == model.digest
+    except (GgufError, OSError) as error:
+        raise ModelError(f"the file of {model.id} is not the one that was {model.source}: {error}; {again}") from error
+    if not same:
+        raise ModelError(f"the file of {model.id} is not the one that was {model.source}; {again}")
+    touched = msgspec.structs.replace(model, mtime_ns=stat.st_mtime_ns, need=need_of(facts))
+    if not model.bundled:
+        _write_card(touched)
+    return touched
+
+
+def _again(model: LocalModel) -> str:
+    if model.source == "fetched":
+        return f"fetch it again with `hive worker models fetch {model.id}`"
+    return "add it again with `hive worker models add FILE`" if not model.bundled else "install Hive again"
 
 
 def _bundled(name: str) -> LocalModel:
@@ -100,6 +195,9 @@ def _bundled(name: str) -> LocalModel:
         architecture=entry.architecture,
         mtime_ns=entry.path.stat().st_mtime_ns,
         bundled=True,
+        source="bundled",
+        quantization=entry.quantization,
+        need=need_of(facts_of_file(entry.path)),
     )
 
 
@@ -111,16 +209,21 @@ def _card(file: Path) -> LocalModel | None:
         return None
 
 
-def _changed(model: LocalModel) -> str | None:
+def _write_card(model: LocalModel) -> None:
+    write_private(Path(model.path).with_suffix(".json"), msgspec.json.format(msgspec.json.encode(model)))
+
+
+def _remove_files(home: Path, model: LocalModel) -> None:
+    """The card goes first: without it a file is nothing. A file outside of HIVE_HOME/models is its owner's."""
+    file = Path(model.path)
     try:
-        stat = Path(model.path).stat()
-    except OSError:
-        return f"the file of {model.id} is gone ({model.path}); add it again with `hive worker models add FILE`"
-    if (stat.st_size, stat.st_mtime_ns) == (model.size_bytes, model.mtime_ns):
-        return None
-    if file_digest(Path(model.path)) == model.digest:
-        return None
-    return f"the file of {model.id} is not the one that was added; add it again with `hive worker models add FILE`"
+        file.with_suffix(".json").unlink(missing_ok=True)
+        if file.parent == home / FOLDER:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"the file of {model.id} cannot be removed: {error.strerror}; stop the worker first"
+        ) from error
 
 
 def _place(file: Path, target: Path) -> None:

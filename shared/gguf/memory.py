@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from shared.gguf.facts import Facts
 from shared.gguf.kinds import KV_BITS
 
@@ -10,37 +12,48 @@ BATCH: Final = 512
 ENGINE: Final = 96 << 20
 """What an engine process takes before it has a model."""
 LEAST_CONTEXT: Final = 4096
-"""Tokens a slot should have room for: a model that cannot have them (or all it was trained on) does not fit."""
+"""Tokens that an answer should have room for: a model that cannot give them (or all it was trained on) does not fit."""
 
 
-def kv_bytes(facts: Facts, kv_type: str = "f16") -> int:
-    """The bytes that one token takes in the cache: a key and a value for each layer and head.
+class Need(msgspec.Struct, frozen=True):
+    """The memory of a running model in bytes: `fixed` in any case, `token` for each token that its cache has room for."""
 
-    Layers with a sliding window or a compressed cache take less in llama.cpp; they count in full here."""
-    values = sum(facts.kv_heads) * (facts.key_length + facts.value_length)
-    return int(values * KV_BITS[kv_type]) // 8
+    fixed: int
+    token: int
+
+    def of(self, context: int, slots: int) -> int:
+        """The bytes for `slots` answers of `context` tokens each at once."""
+        return self.fixed + self.token * context * slots
+
+    def largest_context(self, trained: int, memory: int, slots: int) -> int:
+        """The most tokens for each slot that this memory (bytes) has room for, at most what the model was trained on
+        and in steps of 256; 0 where not even the weights fit."""
+        room = max(0, memory - self.fixed) // (slots * self.token) if self.token else trained
+        return trained if room >= trained > 0 else room // 256 * 256
+
+    def fits(self, trained: int, memory: int) -> bool:
+        """Whether the model can give one answer of 4 096 tokens, or as many as it knows, in this memory (bytes)."""
+        return self.of(min(trained or LEAST_CONTEXT, LEAST_CONTEXT), 1) <= memory
+
+
+def need_of(facts: Facts, kv_type: str = "f16") -> Need:
+    """What a model needs: weights, cache and scratch buffers.
+
+    The buffers hold, for a batch of 512 tokens in 32-bit numbers, the logits, the widest activations and the mask over
+    the whole cache. Layers with a sliding window or a compressed cache take less in llama.cpp; they count in full
+    here. With a GPU the same bytes are spread over both memories.
+    """
+    activations = facts.vocabulary + 4 * facts.embedding + 2 * facts.feed_forward
+    fixed = ENGINE + facts.size_bytes + 4 * BATCH * activations
+    return Need(fixed, kv_bytes(facts, kv_type) + 4 * BATCH)
 
 
 def memory_need(facts: Facts, context: int, slots: int, kv_type: str = "f16") -> int:
-    """The bytes for `slots` answers of `context` tokens each at once: weights, cache, and scratch buffers.
-
-    The buffers hold, for a batch of 512 tokens in 32-bit numbers, the logits, the widest activations and the mask over
-    the whole cache; measured ones of llama.cpp were smaller. With a GPU the same bytes are spread over both memories.
-    """
-    cells = context * slots
-    activations = facts.vocabulary + 4 * facts.embedding + 2 * facts.feed_forward
-    return facts.size_bytes + cells * kv_bytes(facts, kv_type) + 4 * BATCH * (activations + cells) + ENGINE
+    """The bytes that a model needs for `slots` answers of `context` tokens each at once."""
+    return need_of(facts, kv_type).of(context, slots)
 
 
-def largest_context(facts: Facts, memory: int, slots: int, kv_type: str = "f16") -> int:
-    """The most tokens for each slot that this memory (bytes) has room for, at most what the model was trained on and in
-    steps of 256; 0 where not even the weights fit."""
-    left = memory - memory_need(facts, 0, slots, kv_type)
-    each = slots * (kv_bytes(facts, kv_type) + 4 * BATCH)
-    room = max(0, left) // each
-    return facts.context if room >= facts.context > 0 else room // 256 * 256
-
-
-def fits(facts: Facts, memory: int, slots: int) -> bool:
-    """Whether the model runs in this memory (bytes) with at least 4 096 tokens for each slot, or all that it knows."""
-    return memory_need(facts, min(facts.context or LEAST_CONTEXT, LEAST_CONTEXT), slots) <= memory
+def kv_bytes(facts: Facts, kv_type: str = "f16") -> int:
+    """The bytes that one token takes in the cache: a key and a value for each layer and head."""
+    values = sum(facts.kv_heads) * (facts.key_length + facts.value_length)
+    return int(values * KV_BITS[kv_type]) // 8

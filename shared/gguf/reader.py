@@ -2,7 +2,7 @@
 
 import struct
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -34,6 +34,14 @@ _ARRAY: Final = 9
 
 class GgufError(ValueError):
     """The file is no GGUF that can be trusted to llama.cpp; the message is half a sentence about "it"."""
+
+
+class Source(Protocol):
+    """What a header is read from: a file, or one far away."""
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -74,7 +82,7 @@ def read_file(path: Path) -> Header:
         return read(source, path.stat().st_size)
 
 
-def read(source: BinaryIO, size: int) -> Header:
+def read(source: Source, size: int) -> Header:
     """The header of a GGUF of `size` bytes; it seeks and reads no further than the tensor table's end."""
     cursor = _Cursor(source, size)
     if cursor.take(4) != MAGIC:
@@ -103,7 +111,7 @@ def read(source: BinaryIO, size: int) -> Header:
 class _Cursor:
     """Goes through a file once, forwards, in blocks; says so when the file ends too early."""
 
-    def __init__(self, source: BinaryIO, size: int) -> None:
+    def __init__(self, source: Source, size: int) -> None:
         self._source = source
         self._end = min(size, MOST_HEADER)
         self._cut = "its header is too long" if size > MOST_HEADER else "it is cut off"

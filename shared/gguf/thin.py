@@ -1,14 +1,14 @@
 """A GGUF without its weights: the metadata as they stand, and no tensors. llama.cpp loads it for its vocabulary alone."""
 
 import struct
-from typing import BinaryIO, Final
+from typing import Final
 
-from shared.gguf.reader import FRONT, MAGIC, Header
+from shared.gguf.reader import FRONT, MAGIC, Header, Source
 
 VERSION: Final = 3
 
 
-def thin(source: BinaryIO, header: Header) -> bytes:
+def thin(source: Source, header: Header) -> bytes:
     """The same metadata, byte for byte, with a table of no tensors; raises OSError where the source ends too early."""
     source.seek(FRONT)
     parts, missing = [], header.metadata_end - FRONT

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from shared.gguf.facts import facts_of, facts_of_file
-from shared.gguf.memory import fits, kv_bytes, largest_context, memory_need
+from shared.gguf.memory import LEAST_CONTEXT, kv_bytes, memory_need, need_of
 from shared.gguf.reader import FRONT, MOST_HEADER, GgufError, Header, Skipped, read
 from shared.gguf.thin import thin
 from tests.support_gguf import (
@@ -168,7 +168,7 @@ def a_result_or_a_reason(raw: bytes) -> None:
     try:
         facts = facts_of(header(raw))
         assert memory_need(facts, facts.context, 4) >= 0
-        assert largest_context(facts, 1 << 40, 4) >= 0
+        assert need_of(facts).largest_context(facts.context, 1 << 40, 4) >= 0
     except GgufError as error:
         reason = str(error)
     assert reason.startswith(("it", "two", "the", "a "))
@@ -228,12 +228,18 @@ def test_memory_grows_with_context_slots_and_the_kind_of_cache() -> None:
     assert memory_need(facts, 2048, 4, "q8_0") < memory_need(facts, 2048, 4) < memory_need(facts, 2048, 4, "f32")
 
 
-@given(st.integers(0, 1 << 32), st.integers(1, 64))
+@given(st.integers(0, 1 << 31), st.integers(1, 64))
 def test_the_largest_context_fits_and_the_next_does_not(memory: int, slots: int) -> None:
-    facts = facts_of(HEADER)
-    context = largest_context(facts, memory, slots)
+    need, trained = need_of(facts_of(HEADER)), 2048
+    context = need.largest_context(trained, memory, slots)
     if context:
-        assert memory_need(facts, context, slots) <= memory
-    if context < facts.context:
-        assert memory_need(facts, context + 256, slots) > memory
-    assert fits(facts, memory, slots) == (context == facts.context)
+        assert need.of(context, slots) <= memory
+    if context < trained:
+        assert need.of(context + 256, slots) > memory
+    assert need.fits(trained, memory) == (need.largest_context(trained, memory, 1) == trained)
+
+
+def test_a_model_fits_when_it_can_give_one_answer() -> None:
+    need = need_of(facts_of(HEADER))
+    assert need.fits(0, need.of(LEAST_CONTEXT, 1))
+    assert not need.fits(1 << 20, need.of(LEAST_CONTEXT, 1) - 1)
