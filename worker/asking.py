@@ -1,6 +1,7 @@
 """What a worker asks of its coordinator over plain HTTP, signed with its identity. Not for the daemon: httpx is large."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -8,13 +9,17 @@ import httpx
 import msgspec
 
 from shared.errors import HiveError
+from shared.geo.cells import cell_of, format_cell
 from shared.worker_request import HEADER, signed
 from worker.identity import Identity
-from worker.settings import is_loopback, websocket_url
+from worker.report import lives, read_report
+from worker.settings import is_loopback, settings, websocket_url
 
 PATIENCE_S: Final = 10.0
 MOST_BYTES: Final = 8 << 20
 _SOCKET: Final = "/hive/worker"
+_ANYWHERE: Final = format_cell(cell_of(0.0, 0.0))
+"""Where the worker is does not matter to whom it asks, and it may have been told by a flag alone."""
 
 
 class AskingError(HiveError):
@@ -36,23 +41,28 @@ def client(coordinator: str, *, patience_s: float = PATIENCE_S) -> httpx.Client:
     return httpx.Client(base_url=url, timeout=patience_s, trust_env=not loopback, follow_redirects=False)
 
 
-def ask(
-    coordinator: str, who: Identity, what: str, clock: Callable[[], int], query: dict[str, str] | None = None
-) -> Any:
+def coordinator_of(home: Path, environment: Mapping[str, str]) -> str:
+    """The coordinator of the worker that runs here, else the one that the settings name; raises SettingsError."""
+    report = read_report(home)
+    if report is not None and lives(report):
+        return report.coordinator
+    return settings(home, environment, {"cell": _ANYWHERE}).coordinator
+
+
+def ask(coordinator: str, who: Identity, what: str, clock: Callable[[], int]) -> Any:
     """The answer to GET /hive/workers/{pk}/{what} as what JSON holds; raises AskingError."""
-    parts = urlsplit(base_url(coordinator))
-    path = f"/hive/workers/{who.pk}/{what}"
-    # A coordinator behind a path is asked there, and sees the path without it.
+    host, path = urlsplit(base_url(coordinator)).netloc, f"/hive/workers/{who.pk}/{what}"
+    # A coordinator that lives behind a path sees its own part of it alone, so that is what is signed.
     with client(coordinator) as asking:
+        request = asking.build_request("GET", path)
+        request.headers[HEADER] = signed(who.key, "GET", request.headers["host"], path, clock())
         try:
-            answer = asking.get(
-                path, params=query, headers={HEADER: signed(who.key, "GET", parts.netloc, path, clock())}
-            )
+            answer = asking.send(request)
         except httpx.HTTPError as error:
             raise AskingError(
-                f"the coordinator at {parts.netloc} does not answer ({type(error).__name__}); `hive worker doctor` says more"
+                f"the coordinator at {host} does not answer ({type(error).__name__}); `hive worker doctor` says more"
             ) from error
-    return _read(answer, parts.netloc)
+    return _read(answer, host)
 
 
 def _read(answer: httpx.Response, host: str) -> Any:
