@@ -21,6 +21,7 @@ from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
 from coordinator.dispatch.state import Dispatch
+from coordinator.pinned import FOLDER, servable
 from coordinator.queue import sweep
 from coordinator.settings import Secrets, Settings, load_secrets
 from coordinator.settle.payout import Payer, Policy
@@ -29,7 +30,7 @@ from coordinator.store.embedded import EmbeddedPostgres
 from coordinator.store.engine import Away, Engine, connect, has_tables
 from coordinator.submit.kinds import KindCache
 from coordinator.submit.writer import Writer
-from shared.catalogue import Entry, catalogue
+from shared.catalogue import Entry
 from shared.crypto import fingerprint, public_key
 from shared.errors import RequestError
 from shared.files import write_private
@@ -87,7 +88,8 @@ class Hive:
 def build(settings: Settings, url: str) -> Hive:
     """Makes the parts of a coordinator on the database at `url`; nothing runs yet."""
     secrets = load_secrets(settings.state_dir)
-    engine, kinds, models = connect(url), KindCache(), catalogue()
+    engine, kinds = connect(url), KindCache()
+    models = servable(settings.state_dir / FOLDER, lambda problem: log.warning("model_left_out", reason=problem))
     vocabularies = {name: Vocabulary(entry.path) for name, entry in models.items()}
     dispatch = Dispatch(
         engine=engine,

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from coordinator.models_cli import models
 from coordinator.settings import ADMIN_KEY_FILE, Settings, load_secrets, load_settings
 from shared.errors import HiveError, RequestError, Unauthorized, Unavailable
 from shared.home import hive_home
@@ -18,6 +19,7 @@ from shared.processes import run_server
 
 coordinator = typer.Typer(help="Run a coordinator.", no_args_is_help=True, pretty_exceptions_enable=False)
 keys = typer.Typer(help="API keys of a running coordinator.", no_args_is_help=True, pretty_exceptions_enable=False)
+coordinator.add_typer(models, name="models")
 PLANS: Final = ("enterprise",)
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 

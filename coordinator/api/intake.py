@@ -13,7 +13,7 @@ from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.relay import Reader
 from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.placement import Asking, in_words
-from coordinator.submit.prepare import ENTROPY, kind_of, known_model, new_job, prompt_tokens, room
+from coordinator.submit.prepare import ENTROPY, by_id, kind_of, known_model, new_job, prompt_tokens, room
 from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import Entry
 from shared.errors import Unavailable
@@ -53,6 +53,7 @@ class Intake:
         `no_workers` with the counts if nobody may take it, and what the money says."""
         hive = self._hive
         entry = known_model(submission, hive.catalogue, key)
+        submission = by_id(submission, entry)
         tokens_in = await self._count(submission.request)
         max_tokens = room(tokens_in, submission.max_tokens, entry)
         owns = hive.hub.owns(key.account_id)

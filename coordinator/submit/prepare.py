@@ -13,7 +13,7 @@ from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.kinds import context_class
 from coordinator.submit.price import cost
 from coordinator.submit.request import JobRequest, Submission
-from shared.catalogue import Entry
+from shared.catalogue import Entry, named
 from shared.errors import Forbidden, RequestError
 from shared.ids import new_job_id
 from shared.tokens import TemplateError, Vocabulary
@@ -28,12 +28,20 @@ _ENCODER: Final = msgspec.json.Encoder()
 def known_model(asked: Submission, catalogue: Mapping[str, Entry], key: KeyRow) -> Entry:
     """The catalogue's entry; raises RequestError `invalid_model`, or Forbidden `model_not_allowed` for this key."""
     model, param = asked.request.model, "model_id" if asked.source == "hive" else "model"
-    entry = catalogue.get(model)
+    entry = named(catalogue, model)
     if entry is None:
         raise RequestError(f"The model {model[:200]!r} is not known here.", code="invalid_model", param=param)
-    if key.models is not None and model not in key.models:
+    if key.models is not None and entry.id not in key.models and model not in key.models:
         raise Forbidden(f"This key may not use {model!r}.", code="model_not_allowed", param=param)
     return entry
+
+
+def by_id(asked: Submission, entry: Entry) -> Submission:
+    """The submission with the model's own id, where the caller used another name for it."""
+    if asked.request.model == entry.id:
+        return asked
+    request = msgspec.structs.replace(asked.request, model=entry.id)
+    return msgspec.structs.replace(asked, request=request)
 
 
 def prompt_tokens(request: JobRequest, vocabulary: Vocabulary) -> int:

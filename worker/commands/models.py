@@ -1,7 +1,7 @@
 """`hive worker models`: the model files of this machine, and those that can be fetched."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,7 +11,6 @@ import psutil
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
 
 from shared.catalogue import Listed, library, named, names
 from shared.gguf.memory import Need
@@ -66,12 +65,12 @@ def list_models(
     if as_json:
         typer.echo(json.dumps([builtins_of(line) for line in lines]))
         return
-    table = Table(box=None)
-    for name in COLUMNS:
-        table.add_column(name, no_wrap=True, justify="right" if name in ("size", "context") else "left")
-    for line in lines:
-        table.add_row(line.id, line.source, size(line.size_bytes), str(line.context), line.quantization, _fitting(line))
-    Console(highlight=False, soft_wrap=True).print(table)
+    rows = [
+        (line.id, line.source, size(line.size_bytes), str(line.context), line.quantization, _fitting(line))
+        for line in lines
+    ]
+    for row in _aligned([COLUMNS, *rows]):
+        typer.echo(row)
 
 
 @models.command("fetch")
@@ -164,6 +163,13 @@ def _fitting(line: Line) -> str:
     if not line.fits:
         return "no: too large"
     return "yes" if line.fits_context >= line.context else f"yes, up to {line.fits_context} tokens"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows with each column as wide as its longest cell: nobody can copy half an id."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 @contextmanager
