@@ -9,9 +9,12 @@ from litestar import get
 from litestar.types import ASGIApp
 
 from coordinator.api.answers import Answer, json_answer
+from coordinator.api.earned import Earned
 from coordinator.api.job_body import JobBody
+from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownModelEntry, ShownWorker, SwarmStatus
 from coordinator.api.views import JobCreated, JobJson, JobList
+from coordinator.api.why_idle import Why
 from coordinator.openai.body import ChatBody
 from coordinator.submit.placement import HEADERS
 from coordinator.web.assets import PAGE_HEADERS
@@ -44,6 +47,16 @@ OPERATIONS: Final = (
     Operation("get", "/hive/models", "Every model of the catalogue, and who serves it now", public=True),
     Operation("get", "/hive/workers", "Every worker seen within a day", public=True),
     Operation("get", "/hive/workers/{pk}", "One worker", answer=ShownWorker, public=True),
+    Operation("get", "/hive/workers/{pk}/earnings", "What a worker earned; signed by the worker", answer=Earned),
+    Operation("get", "/hive/workers/{pk}/why", "Why a worker gets no jobs; signed by the worker", answer=Why),
+    Operation(
+        "post",
+        "/hive/workers/{pk}/owner",
+        "Link a worker, which signs, to the key's account",
+        body=LinkBody,
+        answer=Link,
+    ),
+    Operation("delete", "/hive/workers/{pk}/owner", "Part them again: by signature or by key", answer=Link),
     Operation("get", "/health", "Whether the coordinator serves", public=True),
 )
 _ERROR: Final = {

@@ -6,6 +6,7 @@ from coordinator.api.auth import KeyDesk
 from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.intake import Intake
 from coordinator.api.swarm import Swarm
+from coordinator.api.waiting import Waiting
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import views
 from coordinator.store.engine import alone
@@ -23,6 +24,7 @@ class Face:
         self.keys = KeyDesk(hive)
         self.intake = Intake(hive)
         self.swarm = Swarm(hive)
+        self.waiting = Waiting(hive)
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
         """An account's job; raises NotFound if there is none, or it is another's."""

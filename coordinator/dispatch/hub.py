@@ -184,6 +184,12 @@ class Hub:
         """Every online worker's slots; one that rests (it declined a moment ago) has none free."""
         return {pk: self._bench(session, now) for pk, session in self.sessions.items()}
 
+    def free_slots(self, pk: str, now: int) -> int:
+        """How many more jobs an online worker could get at `now` (ms)."""
+        session = self.sessions.get(pk)
+        bench = None if session is None else self._bench(session, now)
+        return 0 if bench is None else max(0, bench.slots - bench.taken)
+
     def counts(self, kind: Kind | KindSpec, now: int = 0) -> Counts:
         """How many workers pass each rule; with `now` (ms) given, a worker that rests is not free."""
         verdicts = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}

@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     day: date
     ref: UUID
-    kind: Literal["hold", "settle", "release", "refund", "grant", "payout"]
+    kind: Literal["hold", "settle", "release", "refund", "grant", "payout", "credit"]
     accounts: list[str]
     amounts: list[int]
 
@@ -74,6 +74,11 @@ def settle(job_id: UUID, account_id: UUID, worker_pk: str, legs: Split) -> list[
     ]
     cost = sum(amount for _, amount in gains)
     return _entry(day_of(job_id), job_id, "settle", [(hold_of(account_id), -cost), *gains])
+
+
+def credit(job_id: UUID, worker_pk: str, account_id: UUID, amount: int) -> list[Entry]:
+    """What a worker earned by a job goes to its owner's balance instead of being paid."""
+    return _entry(day_of(job_id), job_id, "credit", [(earned_by(worker_pk), -amount), (balance_of(account_id), amount)])
 
 
 def payout(day: date, batch: UUID, paid: Iterable[tuple[str, int]]) -> list[Entry]:

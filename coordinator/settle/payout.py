@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from coordinator.settle import attempts, batch as batches
+from coordinator.settle import attempts, batch as batches, credit
 from coordinator.settle.attempts import Block, Decide, Renew, Send, Step, Wait
 from coordinator.settle.batch import Fate
 from coordinator.settle.ledger import is_worker, payout
@@ -97,7 +97,7 @@ class Payer:
             return
         async with self.engine.begin() as conn:
             before = now - timedelta(hours=self.policy.held_hours)
-            ready = await payables.mature(conn, self.policy.held_jobs, before)
+            ready = await credit.mature(conn, self.policy.held_jobs, before, now)
         self._mature_at = now if ready == payables.MATURED_AT_ONCE else now + self.policy.mature_every()
 
     async def _plan(self, account: str, now: datetime) -> BatchRow | None:

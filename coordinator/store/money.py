@@ -1,6 +1,6 @@
 """Money: guarded spend rows (touched last and in the order of their ids), the journal, and payables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -69,6 +69,14 @@ _OWE = text(f"""
 
 _GRANT = text("UPDATE spend SET credit = credit + :amount WHERE account_id = :account_id RETURNING credit")
 
+_gain = Batch("g", id="uuid", amount="bigint")
+_CREDIT = text(f"""
+    WITH accounts AS MATERIALIZED (
+        SELECT s.account_id AS id, g.amount FROM {_gain.sql} JOIN spend s ON s.account_id = g.id
+        ORDER BY s.account_id FOR UPDATE OF s)
+    UPDATE spend s SET credit = s.credit + a.amount FROM accounts a WHERE s.account_id = a.id RETURNING s.account_id
+""")  # noqa: S608  # names of ours
+
 Changes = dict[UUID, tuple[int, int]]
 """By account or key: what is added to `held` and to `spent`, in stroops."""
 
@@ -108,6 +116,11 @@ async def owe(conn: Connection, payables: Iterable[Payable], now: datetime) -> N
     rows = [(day_of(p.id), *msgspec.structs.astuple(p)) for p in payables]
     if rows:
         await conn.execute(_OWE, _owed.bind(rows) | {"now": now})
+
+
+async def add_credits(conn: Connection, amounts: Mapping[UUID, int]) -> set[UUID]:
+    """Adds to several accounts' credit, in stroops; returns the accounts that there are."""
+    return set(await conn.scalars(_CREDIT, _gain.bind(amounts.items())))
 
 
 async def add_credit(conn: Connection, account_id: UUID, amount: int) -> int | None:

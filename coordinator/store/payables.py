@@ -31,11 +31,36 @@ class GivenBack(Row, frozen=True):
     reason: str | None
 
 
-async def mature(conn: Connection, held_jobs: int, before: datetime) -> int:
+class Credit(Row, frozen=True):
+    """What a worker earned by a job and its owner spends, in stroops."""
+
+    job_id: UUID
+    worker_pk: str
+    account_id: UUID
+    amount: int
+
+
+class Matured(Row, frozen=True):
+    """How many payables became ready, and what of them the workers no longer get: it is to be booked to their owners by
+    this very transaction (settle.credit)."""
+
+    ready: int
+    credits: list[Credit]
+
+
+async def mature(conn: Connection, held_jobs: int, before: datetime) -> Matured:
     """Payables made at or before `before` and not among the worker's newest `held_jobs` become ready, at most 5 000 of
-    them; how many did."""
+    them. Where an owner spends what the worker earns, only the pools' legs stay to be paid (of the few stroops of which
+    the pools get nothing, the worker is paid: a batch has to pay somebody); a link that is just being cut or made is
+    waited for."""
     found = await conn.execute(MATURE, {"held": held_jobs, "before": before, "most": MATURED_AT_ONCE})
-    return int(found.rowcount)
+    rows = found.all()
+    gone = [
+        Credit(job_id=row.job_id, worker_pk=row.worker_pk, account_id=row.account_id, amount=row.credited)
+        for row in rows
+        if row.credited
+    ]
+    return Matured(ready=len(rows), credits=gone)
 
 
 # For each worker with anything accrued one look into the index at its newest, however much else there is.
@@ -53,15 +78,21 @@ WITH RECURSIVE waiting AS (
            SELECT p.created_at, p.job_id FROM payables p WHERE p.state = 'accrued' AND p.worker_pk = w.worker_pk
             ORDER BY p.created_at DESC, p.job_id DESC OFFSET :held LIMIT 1) n
 ), ripe AS MATERIALIZED (
-    SELECT p.day, p.job_id, p.attempt
+    SELECT p.day, p.job_id, p.attempt, p.worker_pk, p.platform + p.resilience + p.quorum AS pools
       FROM newest n
       JOIN payables p ON p.worker_pk = n.worker_pk AND p.state = 'accrued'
            AND p.created_at <= least(n.created_at, CAST(:before AS timestamptz))
            AND (p.created_at, p.job_id) <= (n.created_at, n.job_id)
      LIMIT :most
-       FOR UPDATE OF p SKIP LOCKED)
-UPDATE payables p SET state = 'ready' FROM ripe r
+       FOR UPDATE OF p SKIP LOCKED
+), spending AS MATERIALIZED (
+    SELECT o.worker_pk, o.account_id FROM (SELECT DISTINCT worker_pk FROM ripe) r
+      JOIN worker_owners o ON o.worker_pk = r.worker_pk WHERE o.spend ORDER BY o.worker_pk FOR SHARE OF o)
+UPDATE payables p SET state = 'ready', credited = CASE WHEN s.worker_pk IS NULL THEN 0 ELSE p.worker END,
+       worker = CASE WHEN s.worker_pk IS NULL THEN p.worker ELSE 0 END
+  FROM ripe r LEFT JOIN spending s ON s.worker_pk = r.worker_pk AND r.pools > 0
  WHERE p.day = r.day AND p.job_id = r.job_id AND p.attempt = r.attempt AND p.state = 'accrued'
+RETURNING p.job_id, p.worker_pk, p.credited, s.account_id
 """)
 
 

@@ -1,5 +1,6 @@
 """The interned kinds that this coordinator has met: a kind never changes, so it is read once."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -38,7 +39,14 @@ class KindCache:
 
     async def waiting(self, conn: Connection) -> list[Kind]:
         """The kinds of which at least one job is pending now, by any coordinator."""
-        ids = await store_kinds.waiting(conn)
+        return await self._of(conn, await store_kinds.waiting(conn))
+
+    async def counts(self, conn: Connection) -> list[tuple[Kind, int]]:
+        """The kinds of which jobs are pending now, each with how many; see store.kinds.counts for the bounds."""
+        counts = await store_kinds.counts(conn)
+        return [(kind, counts[kind.id]) for kind in await self._of(conn, list(counts))]
+
+    async def _of(self, conn: Connection, ids: Sequence[int]) -> list[Kind]:
         known = [self._by_id[id_] for id_ in ids if id_ in self._by_id]
         missing = set(ids).difference(kind.id for kind in known)
         read = await store_kinds.read(conn, sorted(missing)) if missing else []

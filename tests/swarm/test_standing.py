@@ -35,7 +35,7 @@ async def test_a_worker_hears_at_once_and_then_of_what_changes(floor: Floor) -> 
         earned = await worker.standings.get()
         assert earned == msgspec.structs.replace(first, time=now + LOOK_MS, earned_today=share, held=share)
         async with floor.engine.begin() as conn:
-            assert await payables.mature(conn, 0, datetime.now(UTC)) == 1
+            assert (await payables.mature(conn, 0, datetime.now(UTC))).ready == 1
         assert await standing.one_round(d, now + 2 * LOOK_MS - 1) == now + 2 * LOOK_MS
         await standing.one_round(d, now + 2 * LOOK_MS)
         due = await worker.standings.get()
