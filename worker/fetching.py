@@ -50,9 +50,11 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True):
-    """How to fetch: only the file with this digest (any, if empty), though it may not fit the memory, from where."""
+    """How to fetch: only the file with this digest (any, if empty) and up to this size (any, if 0), though it may not fit
+    the memory, and from where."""
 
     digest: str = ""
+    most_bytes: int = 0
     force: bool = False
     endpoint: str | None = None
 
@@ -73,6 +75,10 @@ def fetch(
     remote = hub.locate(listed.repository, listed.file, asking.endpoint)
     if asking.digest and remote.digest != asking.digest:
         raise ModelError(f"the hub has another file for {name} than the one that is wanted; nothing was fetched")
+    if asking.most_bytes and remote.size_bytes > asking.most_bytes:
+        raise ModelError(
+            f"{name} has {size(remote.size_bytes)}, more than {size(asking.most_bytes)}; nothing was fetched"
+        )
     here = local_models(home).get(name)
     if here is not None and here.digest == remote.digest and _whole(here):
         return here

@@ -214,6 +214,8 @@ def test_a_disk_that_fills_up_is_a_sentence(tmp_path: Path, it: Hub, monkeypatch
 def test_only_the_wanted_file_and_only_whole_models(tmp_path: Path, it: Hub) -> None:
     with pytest.raises(ModelError, match="another file"):
         fetched(tmp_path, it, digest="ab" * 32)
+    with pytest.raises(ModelError, match="more than"):
+        fetched(tmp_path, it, most_bytes=len(MODEL) - 1)
     for content, says in [
         (b"<html>not found</html>" * 99, "does not begin"),
         (MODEL[:-1], "cut off"),

@@ -77,6 +77,7 @@ def list_models(
 def fetch_model(
     model_id: Annotated[str, typer.Argument(metavar="ID", help="See `list --all`.", autocompletion=_fetchable)],
     sha256: Annotated[str, typer.Option(help="Fetch only the file with this digest.")] = "",
+    most_bytes: Annotated[int, typer.Option(help="Fetch nothing larger than this (0: any size).", min=0)] = 0,
     force: Annotated[bool, typer.Option("--force", help="Even if the memory is too small for it.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -85,8 +86,9 @@ def fetch_model(
 
     listed = _known(model_id)
     room = room_of(hive_home(), psutil.virtual_memory().total)
+    asking = Asking(digest=sha256.lower(), most_bytes=most_bytes, force=force)
     with _progress(f"fetching {listed.id}") as tell:
-        model = fetch(hive_home(), listed, room, tell, Asking(digest=sha256.lower(), force=force))
+        model = fetch(hive_home(), listed, room, tell, asking)
     if as_json:
         typer.echo(json.dumps(builtins_of(model)))
         return
