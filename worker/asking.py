@@ -9,17 +9,15 @@ import httpx
 import msgspec
 
 from shared.errors import HiveError
-from shared.geo.cells import cell_of, format_cell
 from shared.worker_request import HEADER, signed
+from worker.anywhere import settings_anywhere
 from worker.identity import Identity
 from worker.report import lives, read_report
-from worker.settings import is_loopback, settings, websocket_url
+from worker.settings import is_loopback, websocket_url
 
 PATIENCE_S: Final = 10.0
 MOST_BYTES: Final = 8 << 20
 _SOCKET: Final = "/hive/worker"
-_ANYWHERE: Final = format_cell(cell_of(0.0, 0.0))
-"""Where the worker is does not matter to whom it asks, and it may have been told by a flag alone."""
 
 
 class AskingError(HiveError):
@@ -46,7 +44,7 @@ def coordinator_of(home: Path, environment: Mapping[str, str]) -> str:
     report = read_report(home)
     if report is not None and lives(report):
         return report.coordinator
-    return settings(home, environment, {"cell": _ANYWHERE}).coordinator
+    return settings_anywhere(home, environment).coordinator
 
 
 def ask(coordinator: str, who: Identity, what: str, clock: Callable[[], int]) -> Any:

@@ -10,11 +10,12 @@ from rich.text import Text
 
 from shared.errors import HiveError
 from shared.home import hive_home
+from worker.anywhere import settings_anywhere
 from worker.commands.earnings import Coordinator
 from worker.commands.shown import Json
 from worker.identity import existing_identity
 from worker.report import lives, read_report
-from worker.settings import SettingsError, settings
+from worker.settings import SettingsError
 
 
 def why(coordinator: Coordinator = None, as_json: Json = False) -> None:
@@ -44,7 +45,7 @@ def why(coordinator: Coordinator = None, as_json: Json = False) -> None:
 
 def _takes_jobs() -> bool:
     try:
-        return settings(hive_home(), os.environ, {}).jobs
+        return settings_anywhere(hive_home(), os.environ).jobs
     except SettingsError:
         return True
 
