@@ -58,7 +58,7 @@ class Answer:
         self._patience, self._clock = patience, clock
         self._sent_at = clock()
         self._first_at: float | None = None
-        self._made = self._begins_with = self._cached = 0
+        self._made = self._begins_with = self._cached = self._read = 0
         self._thinks = False
 
     async def events(self, reply: Reply, framing: Framing) -> AsyncGenerator[OfRequest, None]:
@@ -67,8 +67,9 @@ class Answer:
         async with aclosing(self._told(reply, framing)) as told:
             while (said := await self._next(told)) is not None:
                 self._cached = max(self._cached, said.cached)
-                if said.read is not None:
-                    yield Prefill(number, min(max(said.read[0], 0), self._tokens_in), self._tokens_in)
+                if said.read is not None and self._read < said.read[0] < self._tokens_in:
+                    self._read = said.read[0]
+                    yield Prefill(number, self._read, self._tokens_in)
                 if (cut := await self._cut(said)) is None:
                     continue
                 if cut.ids or cut.text:

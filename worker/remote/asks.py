@@ -53,7 +53,7 @@ def ask(request: Generate, kind: Kind, origin: Origin, name: str, *, context: in
     if kind == "ollama":
         return _ollama(request, origin, name, context, most)
     body = {"model": name, "stream": True, "max_tokens": most, "stream_options": {"include_usage": True}}
-    body |= _common(request.sampling, request.seed) | _own(request.sampling, kind, salt)
+    body |= _common(request.sampling, request.seed) | _own(request.sampling, kind, context, salt)
     if request.prompt is not None:
         return Ask(_post(f"{origin.prefix}/completions", body | {"prompt": request.prompt}), "sse")
     words = [_message(m) for m in request.messages or []]
@@ -99,14 +99,14 @@ def _common(sampling: Sampling, seed: int) -> dict[str, Any]:
     }
 
 
-def _own(sampling: Sampling, kind: Kind, salt: str) -> dict[str, Any]:
+def _own(sampling: Sampling, kind: Kind, context: int, salt: str) -> dict[str, Any]:
     """What only this kind of server takes. Every sampling field is said: their defaults are not ours."""
     min_p, repetition = sampling.min_p / MILLION, sampling.repetition_penalty / MILLION
     match kind:
         case "llama-server":
             # Its cache is one for all accounts, so nothing is read from it: nobody may time another's prompt.
             return {
-                "top_k": sampling.top_k, "min_p": min_p, "repeat_penalty": repetition, "repeat_last_n": -1,
+                "top_k": sampling.top_k, "min_p": min_p, "repeat_penalty": repetition, "repeat_last_n": context,
                 "cache_prompt": False, "return_progress": True, "reasoning_format": "none",
             }  # fmt: skip
         case "vllm":

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from worker.engine.process import EngineError, RequestFailedError
-from worker.engine.wire import Embedded, Failed, Finished, Generate, Loaded, OfRequest, Prefill, Ranked
+from worker.engine.process import RequestFailedError
+from worker.engine.wire import Embedded, Failed, Finished, Generate, Loaded, OfRequest, Ranked
 from worker.remote import asks
 from worker.remote.answer import Answer, Refusal, begun
 from worker.remote.http import Patience, exchange
@@ -33,6 +33,8 @@ _LOG: Final = structlog.get_logger("worker.remote")
 
 class RemoteEngine:
     """One model of an upstream. `run` looks whether it is there; the other calls may be used by many tasks at once."""
+
+    verifiability: Final = "weak"
 
     def __init__(
         self,
@@ -66,6 +68,11 @@ class RemoteEngine:
         """None: the process that makes the tokens is not ours."""
         return None
 
+    @property
+    def counting_pid(self) -> int | None:
+        """The process that counts tokens; None while it is down."""
+        return self._tokeniser.pid
+
     async def ready(self) -> Loaded:
         """Waits until the upstream has the model."""
         while (loaded := self.loaded) is None:
@@ -78,10 +85,9 @@ class RemoteEngine:
         counting = asyncio.create_task(self._tokeniser.run())
         looking = asyncio.create_task(self._watch())
         try:
-            await asyncio.wait((counting, looking), return_when=asyncio.FIRST_COMPLETED)
-            if counting.done() and not self._stopping:
-                raise counting.exception() or EngineError("the process that counts tokens ended")
-            await looking
+            done, _ = await asyncio.wait((counting, looking), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
             await counting
         finally:
             looking.cancel()
@@ -93,7 +99,6 @@ class RemoteEngine:
     async def look(self) -> None:
         """One look at the upstream."""
         self._doubt.clear()
-        began = monotonic()
         try:
             seen = await self._peer.look()
             if self._seen is None or (self._seen.build, self._seen.name) != (seen.build, seen.name):
@@ -104,7 +109,7 @@ class RemoteEngine:
             self._lose(error)
         else:
             self._seen, self.trouble = Seen(seen.kind, seen.name, seen.build, seen.context, ranks), ""
-            self._weigh(round((monotonic() - began) * 1000))
+            self._weigh()
 
     async def generate(self, request: Generate) -> AsyncGenerator[OfRequest, None]:
         """Events of one request up to Finished or Failed; its number is given here. Closing the iterator earlier closes
@@ -157,7 +162,6 @@ class RemoteEngine:
         if request.max_tokens <= 0:
             yield Finished(number, "length", "", tokens_in, 0, 0, 0)
             return
-        yield Prefill(number, 0, tokens_in)
         salt = secrets.token_hex(16) if request.fresh else request.scope or "none"
         call = asks.ask(
             request, seen.kind, self._upstream.origin, seen.name, context=loaded.context, tokens_in=tokens_in, salt=salt
@@ -210,7 +214,7 @@ class RemoteEngine:
             missed = 0 if self._seen is not None else min(missed + 1, len(AGAIN_S))
             await self._rest(AGAIN_S[missed - 1] if missed else LOOK_S)
 
-    def _weigh(self, load_ms: int = 0) -> None:
+    def _weigh(self) -> None:
         """The model is there when the upstream has it and its tokens can be counted; tells `changed` what is new."""
         seen, before = self._seen, self.loaded
         if seen is None or not self._tokeniser.is_open:
@@ -218,8 +222,8 @@ class RemoteEngine:
         else:
             told = [n for n in (seen.context, self._context, self._upstream.context) if n > 0]
             self.loaded = Loaded(
-                min(told, default=0), self._upstream.slots, 0, seen.build,
-                load_ms if before is None else before.load_ms, placement="by the upstream", ranks=seen.ranks,
+                min(told, default=0), self._upstream.slots, 0, seen.build, 0,
+                placement="by the upstream", ranks=seen.ranks,
             )  # fmt: skip
         if self.loaded is None:
             self._up.clear()

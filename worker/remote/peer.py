@@ -1,6 +1,7 @@
 """A look at an upstream: who it is, whether it has the model, and what it can do with it."""
 
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -77,7 +78,7 @@ class Peer:
                 version = await self._told("/version", Version)
                 return version.version if version else "", kinds.listed_context(model, None)
             case "lm-studio":
-                return "", kinds.studio_context(await self._told(f"/api/v0/models/{model.id}", Studio))
+                return "", kinds.studio_context(await self._told(f"/api/v0/models/{quote(model.id)}", Studio))
             case _:
                 return "", kinds.listed_context(model, None)
 

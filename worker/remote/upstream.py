@@ -104,7 +104,7 @@ def is_near(host: str) -> bool:
 
 def _parts(url: str) -> SplitResult:
     """The parts of a url that can be one of a server; raises ValueError."""
-    problem = f"{url[:MOST_NAME]!r} is no server's url; it looks like http://127.0.0.1:11434/v1"
+    problem = f"{url.rpartition('@')[2][:MOST_NAME]!r} is no server's url; it looks like http://127.0.0.1:11434/v1"
     try:
         parts = urlsplit(url)
         fits = parts.scheme in _PORTS and parts.hostname and (parts.port is None or parts.port > 0)
