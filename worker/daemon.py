@@ -151,9 +151,7 @@ class Daemon:
     def park(self, away: bool) -> None:
         """Lets the models leave the memory, or has them back."""
         for served in self.served.values():
-            act = getattr(served.engine, "park" if away else "wake", None)
-            if act is not None:
-                act()
+            served.engine.park() if away else served.engine.wake()
 
     def engines(self) -> list[int]:
         """The process ids of the engines that run."""
@@ -165,7 +163,9 @@ class Daemon:
 
     def report(self) -> Report:
         """The state now."""
-        state = "draining" if self._draining else "online" if self._welcome else "connecting"
+        state = "online" if self._welcome else "connecting"
+        if self._draining:
+            state = "stopping" if self._hurry.is_set() else "draining"
         return self._reporting.made(
             state, self._server_pk, self._welcome, self._standing, self.served, self._jobs, self._guard
         )  # fmt: skip

@@ -1,15 +1,21 @@
 """The worker's log: events with their fields, one a line; prompts, results and keys are never among them."""
 
 import logging
+import os
+import sys
 import time
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 import structlog
 
 from worker.report import Trouble
 
+FILE: Final = "worker.log"
+STDERR: Final = 2
 KEPT: Final = 20
 _TROUBLE: Final = ("warning", "error", "critical")
 
@@ -33,22 +39,35 @@ class Recent:
         return list(self._kept)[-count:]
 
 
-def log_to(out: TextIO | None, level: str, recent: Recent) -> None:
-    """Logs from this level on to `out`; without it, nothing is printed and what went wrong is only kept."""
-    processors: list[Any] = [structlog.processors.add_log_level, recent]
-    if out is None:
-        processors.append(_drop)
-    else:
-        processors += [
+def log_to(out: TextIO, level: str, recent: Recent) -> None:
+    """Logs from this level on to `out`, and keeps what went wrong."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            recent,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer(colors=out.isatty()),
-        ]
-    structlog.configure(
-        processors=processors,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(out),
     )
 
 
-def _drop(*_: Any) -> Any:
-    raise structlog.DropEvent
+@contextmanager
+def aside(home: Path) -> Iterator[None]:
+    """While a picture has the terminal, whatever we and our children print as an error goes to HIVE_HOME/worker.log, which
+    begins anew each time; what is sent elsewhere already stays there."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = os.dup(STDERR)
+    file = os.open(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    try:
+        os.dup2(file, STDERR)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, STDERR)
+        os.close(before)
+        os.close(file)

@@ -22,8 +22,9 @@ class Trouble(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """The state of a worker's daemon; times in ms since 1970 UTC, `process_started` in seconds as the system has it.
 
-    `tokens_made` counts those of running answers too; `rest` is why no work is taken; `unchecked` are the owner's rules
-    that nobody can check on this machine; `standing` is what the coordinator said last of earnings and the swarm.
+    `tokens_made` counts those of running answers too; `rest` is why no work is taken, `paused` whether the owner asked for
+    it; `unchecked` are the owner's rules that nobody can check on this machine; `standing` is what the coordinator said
+    last of earnings and the swarm.
     """
 
     pid: int
@@ -46,6 +47,7 @@ class Report(msgspec.Struct, frozen=True):
     tokens_made: int
     updated_at: int
     rest: str | None = None
+    paused: bool = False
     unchecked: list[str] = []
     standing: Standing | None = None
     standing_at: int = 0

@@ -74,6 +74,7 @@ class Reporting:
             tokens_made=jobs.tokens + sum(held.tokens for held in jobs.running()),
             updated_at=self._clock(),
             rest=guard.rest,
+            paused=guard.asked,
             unchecked=guard.unchecked,
             standing=standing[0],
             standing_at=standing[1],

@@ -43,7 +43,7 @@ DIGEST = local_model().digest
 
 
 def made(
-    home: Path, it: Coordinator, reports: "asyncio.Queue[Report] | None" = None, **flags: Any
+    home: Path, it: Coordinator, reports: "asyncio.Queue[Report] | None" = None, look: Any = None, **flags: Any
 ) -> tuple[Daemon, Identity]:
     """A worker of this home, not yet running."""
     chosen = settings(home, {}, {"cell": ROME, "coordinator": it.url, "slots": 2, "log_level": "error", **flags})
@@ -51,7 +51,7 @@ def made(
     show = reports.put_nowait if reports is not None else lambda _: None
     ready = home / "ready.json"
     return Daemon(
-        home, chosen, who, [local_model()], clock=clock, probe=hardware([]), ready_file=ready, show=show
+        home, chosen, who, [local_model()], clock=clock, probe=hardware([]), ready_file=ready, show=show, look=look
     ), who  # fmt: skip
 
 

@@ -65,6 +65,11 @@ class Guard:
         return self.verdict.reason if isinstance(self.verdict, Pause) else None
 
     @property
+    def asked(self) -> bool:
+        """Whether the owner asked for a rest."""
+        return self._asked is not None
+
+    @property
     def usage(self) -> Usage:
         """Today's bytes of the link, as of the last look."""
         return self._usage
