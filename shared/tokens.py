@@ -1,35 +1,25 @@
 """A model's vocabulary, without its weights: counts, chat template, and bytes back from token ids."""
 
 import ctypes
-import json
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
 import llama_cpp
-from jinja2 import Template, TemplateError as JinjaError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from shared.chat.asked import AskedError
+from shared.chat.constraint import offered_tools
+from shared.chat.formats import Format, format_of
+from shared.chat.template import ChatTemplate, TemplateError
+from shared.chat.turns import told_in_words
 from shared.protocol.messages import Message
+
+__all__ = ["Asked", "ModelFileError", "TemplateError", "Vocabulary", "is_long", "silence"]
 
 _META_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 512
 _LONG: Final = 16_384
-_TEMPLATE_FAULTS: Final = (
-    JinjaError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-    RecursionError,
-)
-_SYSTEM_ROLES: Final = {"developer": "system"}
-
-
-class TemplateError(ValueError):
-    """These messages do not go through this model's chat template; the message is a sentence for the caller."""
 
 
 class ModelFileError(ValueError):
@@ -37,7 +27,8 @@ class ModelFileError(ValueError):
 
 
 class Asked(Protocol):
-    """What an offer or a request asks: messages for the template, or a raw prompt."""
+    """What an offer or a request asks: messages for the template, or a raw prompt. It may also have `tools` and
+    `tool_choice`, OpenAI's as JSON text."""
 
     @property
     def messages(self) -> Sequence[Message] | None: ...
@@ -48,7 +39,8 @@ class Asked(Protocol):
 
 def is_long(asked: Asked) -> bool:
     """Whether reading the prompt's tokens takes longer than handing it to a thread (about a millisecond)."""
-    return len(asked.prompt or "".join(message.content or "" for message in asked.messages or [])) > _LONG
+    text = asked.prompt or "".join(message.content or "" for message in asked.messages or [])
+    return len(text) + len(getattr(asked, "tools", None) or "") > _LONG
 
 
 _NO_LOG: Final = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
@@ -109,20 +101,19 @@ class Vocabulary:
     ) -> str:
         """What the model sees of a conversation, by the file's own template in a sandbox; raises TemplateError.
 
-        `developer` is rendered as `system`: no template knows it.
+        Tools that the template knows nothing of are described in the system message.
         """
         if self._template is None:
             raise TemplateError("This model has no chat template: send a raw prompt instead.")
-        try:
-            return self._template.render(
-                messages=[_for_template(m) for m in messages],
-                tools=list(tools) if tools else None,
-                add_generation_prompt=add_generation_prompt,
-                bos_token=self._name(llama_cpp.llama_vocab_bos(self._vocab)),
-                eos_token=self._name(llama_cpp.llama_vocab_eos(self._vocab)),
-            )
-        except _TEMPLATE_FAULTS as error:
-            raise TemplateError(f"The messages do not fit this model's chat template: {error}") from error
+        rows: Sequence[Any] = messages
+        if not self.format.native:
+            rows, tools = told_in_words(messages, tools or ()), None
+        return self._template.render(rows, tools=tools, add_generation_prompt=add_generation_prompt)
+
+    @cached_property
+    def format(self) -> Format:
+        """How the model writes tool calls and reasoning."""
+        return format_of(self.metadata("tokenizer.chat_template"))
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """The ids of a text; with `special` the names of control tokens in it count as those tokens."""
@@ -131,7 +122,7 @@ class Vocabulary:
     def prompt_ids(self, asked: Asked) -> list[int]:
         """The ids that the model reads before it answers, never none: the start token is put in front where the model
         wants one and the text has none; raises TemplateError."""
-        text = asked.prompt if asked.prompt is not None else self.render(asked.messages or [])
+        text = asked.prompt if asked.prompt is not None else self._rendered(asked)
         bos = llama_cpp.llama_vocab_bos(self._vocab)
         has_one = bos >= 0 and text.startswith(self._name(bos))
         ids = self._tokenise(text, True, start=not has_one)
@@ -169,25 +160,28 @@ class Vocabulary:
         return self._vocab
 
     def detokenise(self, ids: Sequence[int]) -> bytes:
-        """The bytes of the ids, one after the other; control tokens and ids out of range have none."""
+        """The bytes of the ids, one after the other. Control tokens have none, but for those that mark calls and
+        reasoning; nor have ids out of range."""
         return b"".join(map(self._piece, ids))
 
     @cached_property
-    def _template(self) -> Template | None:
+    def _template(self) -> ChatTemplate | None:
         source = self.metadata("tokenizer.chat_template")
-        if not source:
-            return None
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = _tojson
-        environment.globals["raise_exception"] = _raise_exception
+        bos, eos = llama_cpp.llama_vocab_bos(self._vocab), llama_cpp.llama_vocab_eos(self._vocab)
+        return ChatTemplate(source, self._name(bos), self._name(eos)) if source else None
+
+    @cached_property
+    def _marks(self) -> dict[int, bytes]:
+        """The tokens that are whole marks of the format, and their text."""
+        ids = {marker: self._tokenise(marker, True, start=False) for marker in self.format.markers}
+        return {tokens[0]: marker.encode() for marker, tokens in ids.items() if len(tokens) == 1}
+
+    def _rendered(self, asked: Asked) -> str:
         try:
-            template = environment.from_string(source)
-            template.globals = dict(template.globals)  # Jinja's chained maps are copied with every rendering
-            return template
-        except JinjaError as error:
-            raise TemplateError(f"This model's chat template cannot be read: {error}") from error
+            tools = offered_tools(getattr(asked, "tools", None), getattr(asked, "tool_choice", None))
+        except AskedError as error:
+            raise TemplateError(str(error)) from error
+        return self.render(asked.messages or [], tools=[tool.as_json() for tool in tools])
 
     def _tokenise(self, text: str, special: bool, *, start: bool) -> list[int]:
         raw = text.encode("utf-8", "replace")
@@ -201,6 +195,8 @@ class Vocabulary:
     def _read_piece(self, token_id: int) -> bytes:
         if not 0 <= token_id < self.size:
             return b""
+        if (mark := self._marks.get(token_id)) is not None:
+            return mark
         size = _PIECE_BYTES
         while True:
             buffer = ctypes.create_string_buffer(size)
@@ -214,21 +210,3 @@ class Vocabulary:
         if token_id < 0:
             return ""
         return str((llama_cpp.llama_vocab_get_text(self._vocab, token_id) or b"").decode("utf-8", "replace"))
-
-
-def _for_template(message: Message) -> dict[str, Any]:
-    fields: dict[str, Any] = {"role": _SYSTEM_ROLES.get(message.role, message.role)}
-    fields["content"] = message.content if message.content is not None or message.tool_calls else ""
-    for name in ("name", "tool_call_id", "tool_calls"):
-        value = getattr(message, name)
-        if value is not None:
-            fields[name] = value
-    return fields
-
-
-def _tojson(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise JinjaError(message)

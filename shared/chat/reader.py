@@ -85,6 +85,10 @@ class Reader:
                 raise NotACall
         return got
 
+    def rest(self) -> str:
+        """All that is here."""
+        return self.take(len(self._text) - self._at)
+
     def run(self, pattern: re.Pattern[str]) -> str:
         """What is here and matches."""
         found = pattern.match(self._text, self._at)
