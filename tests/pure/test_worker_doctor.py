@@ -157,8 +157,21 @@ def test_a_model_file_is_read_whole_with_progress_and_a_changed_byte_is_found(tm
 
 
 def test_wrong_settings_are_a_finding_and_the_rest_is_still_looked_at(tmp_path: Path) -> None:
-    named = [check.name for check in checks(tmp_path, {})]
-    assert named == ["settings", "identity", "worker", "disk", "engine", "sensors", "outbox"]
-    assert {"reach", "socket", "memory", "models"} <= {check.name for check in checks(tmp_path, {"HIVE_CELL": ROME})}
+    everything = [
+        "settings",
+        "identity",
+        "worker",
+        "reach",
+        "socket",
+        "memory",
+        "disk",
+        "engine",
+        "sensors",
+        "outbox",
+        "models",
+    ]
+    for environment in ({}, {"HIVE_CELL": ROME}, {"HIVE_CELL": "x"}):
+        assert [check.name for check in checks(tmp_path, environment)] == everything
+    assert "reach" not in [check.name for check in checks(tmp_path, {"HIVE_COORDINATOR": "ftp://x"})]
     (first, *_) = examined(checks(tmp_path, {"HIVE_CELL": "x"})[:1], lambda _: None)
     assert (first.state, "no H3 cell" in first.sentence) == ("fail", True)

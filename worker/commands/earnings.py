@@ -83,7 +83,7 @@ def _by_day(days: "list[Day]") -> Table:
 
 
 def _counted(first: str, lines: "Iterable[tuple[str, Day | OfModel]]") -> Table:
-    table = Table(box=None, padding=(1, 2, 0, 0), collapse_padding=True, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title=" ")
     table.add_column(first)
     for name in ("jobs", "tokens read", "tokens made", "GNS"):
         table.add_column(name, justify="right")
@@ -93,7 +93,7 @@ def _counted(first: str, lines: "Iterable[tuple[str, Day | OfModel]]") -> Table:
 
 
 def _payments(payments: "list[Payment]") -> Table:
-    table = Table(box=None, padding=(1, 2, 0, 0), collapse_padding=True, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title=" ")
     for name in ("paid at (UTC)", "GNS", "state", "transaction"):
         table.add_column(name, justify="right" if name == "GNS" else "left", overflow="fold")
     for payment in payments:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from worker.anywhere import settings_anywhere
 from worker.doctor import coordinator, judge, machine
 from worker.doctor.devices import PATIENCE_S, found_by_a_child
 from worker.doctor.finding import Check, Finding
+from worker.report import Report, lives, read_report
 from worker.settings import Settings, SettingsError, settings
 
 QUICK_S: Final = 10.0
@@ -16,11 +18,7 @@ MODELS_S: Final = 3600.0
 
 def checks(home: Path, environment: Mapping[str, str]) -> list[Check]:
     """Every check for this home; what cannot be looked at without settings is left out where they are wrong."""
-    try:
-        chosen, problem = settings(home, environment, {}), None
-    except SettingsError as error:
-        chosen, problem = None, error.message
-    said = Finding("settings", "fail", f"{problem}.") if problem else Finding("settings", "ok", _place(chosen))
+    chosen, said = _settings(home, environment)
     return [
         Check("settings", QUICK_S, lambda _: [said]),
         Check("identity", QUICK_S, lambda _: machine.identity(home)),
@@ -48,8 +46,30 @@ def _engine(home: Path, chosen: Settings | None) -> list[Finding]:
     return [*judge.devices(found, machine.drivers()), *placed]
 
 
-def _place(chosen: Settings | None) -> str:
-    return f"They are read: cell {chosen.cell}, coordinator {chosen.coordinator}." if chosen else ""
+def _settings(home: Path, environment: Mapping[str, str]) -> tuple[Settings | None, Finding]:
+    """What to look at, and what is to be said of it: a worker that runs was told some of it by flags."""
+    report = read_report(home)
+    flags = {} if report is None or not lives(report) else _told(report)
+    try:
+        chosen = settings(home, environment, flags)
+        return chosen, Finding(
+            "settings", "ok", f"They are read: cell {chosen.cell}, coordinator {chosen.coordinator}."
+        )
+    except SettingsError as error:
+        wrong = Finding("settings", "fail", f"{error.message[:1].upper()}{error.message[1:]}.")
+    try:
+        return settings_anywhere(home, environment), wrong
+    except SettingsError:
+        return None, wrong
+
+
+def _told(report: Report) -> dict[str, Any]:
+    return {
+        "cell": report.cell,
+        "coordinator": report.coordinator,
+        "models": tuple(report.models),
+        "slots": report.slots,
+    }
 
 
 def _clock() -> int:
