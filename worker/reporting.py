@@ -21,7 +21,7 @@ from worker.report import Report, is_ready, write_report
 from worker.served import Served, engine_build
 from worker.settings import Settings
 
-REPORT_S: Final = 5.0
+REPORT_S: Final = 60.0
 REST_S: Final = 0.25
 TROUBLE: Final = 8
 _LOG: Final = structlog.get_logger("worker")
@@ -84,7 +84,7 @@ class Reporting:
         )
 
     async def run(self, report: Callable[[], Report]) -> None:
-        """Keeps the file current: soon after a change, at most four times a second, and every 5 s. The ready file is
+        """Keeps the file current: soon after a change, at most four times a second, and every minute. The ready file is
         written once."""
         while True:
             self._changed.clear()
