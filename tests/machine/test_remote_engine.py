@@ -23,7 +23,7 @@ from tests.machine.remote_world import (
 from tests.machine.scripted_upstream import HEAD, Call, Upstream as Scripted, scripted
 from worker.engine.process import EngineError, RequestFailedError
 from worker.engine.wire import Failed, Finished, Made
-from worker.remote.engine import RemoteEngine
+from worker.remote.engine import LOOK_S, RemoteEngine
 
 
 async def test_a_closed_iterator_closes_the_connection() -> None:
@@ -136,7 +136,8 @@ async def test_an_upstream_that_comes_goes_and_comes_again() -> None:
         await upstream.stop()
         said = await events(it, request())
         assert [(e.code, e.retryable) for e in said if isinstance(e, Failed)] == [("engine_crashed", True)]
-        assert await changes.get() is False
+        async with asyncio.timeout(LOOK_S / 2):
+            assert await changes.get() is False
         await upstream.start()
         it.wake()
         assert await changes.get() is True
