@@ -72,43 +72,59 @@ def main() -> None:
     if isinstance(first, Load):
         # A broken pipe says what a closed stdin says: the worker is gone.
         with contextlib.suppress(BrokenPipeError):
-            _serve(first, stdin, out)
+            _serve(first, stdin, Voice(out))
 
 
-def _serve(load: Load, stdin: BinaryIO, out: BinaryIO) -> None:
-    def say(message: FromEngine) -> None:
-        out.write(packed(message))
+class Voice:
+    """What the engine says, gathered until it is passed on: all that comes of a step goes in one piece."""
 
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._said: list[FromEngine] = []
+
+    def say(self, message: FromEngine) -> None:
+        """Says something with the next piece."""
+        self._said.append(message)
+
+    def flush(self) -> None:
+        """Passes on what was said."""
+        if self._said:
+            self._out.write(packed(self._said))
+            self._out.flush()
+            self._said = []
+
+
+def _serve(load: Load, stdin: BinaryIO, voice: Voice) -> None:
     try:
         vocabulary = Vocabulary(Path(load.path))
         model, placement = loaded_model(load)
     except (ModelFileError, OSError, ValueError) as error:
-        say(LoadFailed(str(error)))
-        out.flush()
+        voice.say(LoadFailed(str(error)))
+        voice.flush()
         return
-    embedder = Embedder(model, vocabulary, say)
-    say(
+    embedder = Embedder(model, vocabulary, voice.say)
+    voice.say(
         Loaded(
             model.context, load.slots, model.threads, engine_build(), model.load_ms, gpus(), placement, embedder.ranks
         )
     )
-    out.flush()
+    voice.flush()
     commands: Commands = SimpleQueue()
     Thread(target=_feed, args=(stdin, commands, vocabulary), daemon=True).start()
-    loop = Loop(model, vocabulary, say, slots=load.slots, max_tps=load.max_tps)
-    _run(model, loop, embedder, commands, out)
+    loop = Loop(model, vocabulary, voice.say, slots=load.slots, max_tps=load.max_tps)
+    _run(model, loop, embedder, commands, voice)
     embedder.close()
     model.close()
 
 
-def _run(model: Model, loop: Loop, embedder: Embedder, commands: Commands, out: BinaryIO) -> None:
+def _run(model: Model, loop: Loop, embedder: Embedder, commands: Commands, voice: Voice) -> None:
     """Takes what was said, does a step, passes on what came of it; until the worker has closed its end."""
     while _take(model, loop, embedder, commands):
         if embedder.busy:
             embedder.step()
         if loop.pause() == 0.0:
             loop.step()
-        out.flush()
+        voice.flush()
 
 
 def _feed(stdin: BinaryIO, commands: Commands, vocabulary: Vocabulary) -> None:

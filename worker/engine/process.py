@@ -128,8 +128,9 @@ class Engine:
         )  # fmt: skip
         try:
             self._write(self._load)
-            while (message := await self._hear(process)) is not None:
-                self._take(message)
+            while (said := await self._hear(process)) is not None:
+                for message in said:
+                    self._take(message)
             return self.loaded is not None
         finally:
             await self._bury(process)
@@ -215,7 +216,7 @@ class Engine:
             case _:
                 assert_never(message)
 
-    async def _hear(self, process: asyncio.subprocess.Process) -> FromEngine | None:
+    async def _hear(self, process: asyncio.subprocess.Process) -> list[FromEngine] | None:
         assert process.stdout is not None
         try:
             prefix = await process.stdout.readexactly(PREFIX_BYTES)

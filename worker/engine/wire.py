@@ -152,11 +152,11 @@ FromEngine = Loaded | LoadFailed | OfRequest
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _TO_ENGINE: Final[msgspec.msgpack.Decoder[ToEngine]] = msgspec.msgpack.Decoder(ToEngine)
-_FROM_ENGINE: Final[msgspec.msgpack.Decoder[FromEngine]] = msgspec.msgpack.Decoder(FromEngine)
+_FROM_ENGINE: Final[msgspec.msgpack.Decoder[list[FromEngine]]] = msgspec.msgpack.Decoder(list[FromEngine])
 
 
-def packed(message: ToEngine | FromEngine) -> bytes:
-    """The message with its length in front."""
+def packed(message: ToEngine | list[FromEngine]) -> bytes:
+    """A command, or all that came of a step, with its length in front."""
     body = _ENCODER.encode(message)
     return len(body).to_bytes(PREFIX_BYTES, "big") + body
 
@@ -174,6 +174,6 @@ def to_engine(body: bytes) -> ToEngine:
     return _TO_ENGINE.decode(body)
 
 
-def from_engine(body: bytes) -> FromEngine:
-    """The engine's message of this body; raises msgspec.DecodeError."""
+def from_engine(body: bytes) -> list[FromEngine]:
+    """What the engine says in this body; raises msgspec.DecodeError."""
     return _FROM_ENGINE.decode(body)
