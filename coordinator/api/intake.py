@@ -10,6 +10,7 @@ import msgspec
 from coordinator.api.hive import Hive
 from coordinator.api.trace import Trace
 from coordinator.dispatch.hub import Counts
+from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
 from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.placement import Asking, in_words
@@ -60,7 +61,7 @@ class Intake:
         spec = kind_of(submission, entry, tokens_in, max_tokens, account_id=key.account_id, owns=owns)
         kind = hive.kinds.known(spec)
         if kind is None or not hive.hub.anyone(kind):
-            refuse_if_nobody(hive.hub.counts(spec), submission)
+            self._refuse_if_nobody(spec, submission)
         kind = kind or await self._kind(spec)
         job = new_job(
             submission,
@@ -75,6 +76,13 @@ class Intake:
             body_hash=sent.body_hash,
         )
         return await self._commit(job, kind, entry, sent)
+
+    def _refuse_if_nobody(self, spec: KindSpec, submission: Submission) -> None:
+        try:
+            refuse_if_nobody(self._hive.hub.counts(spec), submission)
+        except Unavailable:
+            self._hive.hub.miss(spec, in_ms(self._hive.clock()))
+            raise
 
     async def _commit(self, job: NewJob, kind: Kind, entry: Entry, sent: Sent) -> Accepted:
         reader = self._hive.relay.open(job.id, attached=True) if job.attached else None

@@ -16,6 +16,8 @@ from coordinator.store.rows import Kind, KindSpec, NewJob
 from shared.protocol.messages import CloseCode
 
 MAX_CACHED_KINDS: Final = 4096
+MAX_MISSED: Final = 100
+MISSED_MS: Final = 60_000
 _ORDER: Final = (
     Reason.OWNER, Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT, Reason.VERIFIABILITY,
     Reason.PRICE,
@@ -58,6 +60,7 @@ class Hub:
         self.attempts = Attempts()
         self.work = asyncio.Event()
         self.arrived = asyncio.Event()
+        self._missed: dict[KindSpec, int] = {}
         self._registered: dict[str, WorkerFacts] = {}
         self._owners: set[UUID] = set()
         self._struck: set[str] = set()
@@ -159,6 +162,20 @@ class Hub:
         self.work.clear()
         first = [job for job in fresh if job.kind_id not in waiting]
         return waiting, sorted(first, key=lambda job: tag(job.created_at, job.priority))
+
+    def waits(self) -> bool:
+        """Whether a job may be pending of some kind that is known here."""
+        return bool(self._waiting)
+
+    def miss(self, spec: KindSpec, now: int) -> None:
+        """A request for a job of this kind was refused at `now` (ms), for nobody may do it."""
+        if spec in self._missed or len(self._missed) < MAX_MISSED:
+            self._missed[spec] = now
+
+    def missed(self, now: int) -> list[KindSpec]:
+        """What was refused within the last minute."""
+        self._missed = {spec: at for spec, at in self._missed.items() if now - at < MISSED_MS}
+        return list(self._missed)
 
     def still_waiting(self, kind_ids: Iterable[int]) -> None:
         """These kinds may have pending jobs yet, but nothing is there to be done about it now."""

@@ -41,7 +41,7 @@ class Bucket:
 class Session:
     """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`. `news` is
     what it said of itself since the register was last written, `told` the last that it heard of the books, which were
-    read for it at `books_at` (ms)."""
+    read for it at `books_at` (ms); it was asked to load a model at `wanted_at`."""
 
     def __init__(self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int) -> None:
         self.end = end
@@ -53,6 +53,7 @@ class Session:
         self.news: Capabilities | None = None
         self.told: Standing | None = None
         self.books_at = 0
+        self.wanted_at = 0
         self.closing: Closed | None = None
         self.outgoing: deque[bytes] = deque()
         self.ready = asyncio.Event()

@@ -29,7 +29,8 @@ SILENCE_MS: Final = 15_000
 @dataclass(slots=True)
 class Dispatch:
     """`name` is this coordinator's own; `public_host` the name that workers dial, signed into the challenge ("": only
-    a loopback address, as dialled); `vocabularies` by model id; `geo_digest` of the built-in index, hex."""
+    a loopback address, as dialled); `vocabularies` by model id; `geo_digest` of the built-in index, hex. `short`
+    says since when (ms) too few workers have a model in memory, `asked` when workers were asked to load it."""
 
     engine: Engine
     key: SigningKey
@@ -45,6 +46,8 @@ class Dispatch:
     relay: Relay = field(init=False)
     watch: asyncio.Event = field(default_factory=asyncio.Event)
     spare: dict[int, int] = field(default_factory=dict)
+    short: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, list[int]] = field(default_factory=dict)
     handshakes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
