@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from coordinator.settle.payout import Policy
 from coordinator.settle.stellar import worker_address
-from coordinator.store import payables, views
+from coordinator.store import accounts, owners, payables, views
 from coordinator.store.engine import Engine
 from tests.machine.payout_world import World
 from tests.postgres.made import complete, open_shop, result
@@ -132,3 +132,20 @@ def _scans(plan: dict[str, Any]) -> Any:
         yield plan
     for part in plan.get("Plans", []):
         yield from _scans(part)
+
+
+async def test_what_an_owner_spends_is_not_paid_as_well_but_the_pools_are(world: World) -> None:
+    spending, paid = world.workers(2)
+    owner = await open_shop(world.engine, credit=0)
+    async with world.engine.begin() as conn:
+        await owners.link(conn, spending, owner.account, world.now, spend=True)
+    await world.earn(spending, 100_000, 50_000)
+    await world.earn(paid, 10_000)
+    credited = world.owed.pop(spending)
+    await world.until_paid(await world.started())
+    await world.check_all_paid()
+    assert world.balance(worker_address(spending)) == 0
+    async with world.engine.connect() as conn:
+        account = await accounts.get_account(conn, owner.account)
+    assert account is not None
+    assert account.credit == credited == 90_000
