@@ -14,8 +14,12 @@ def record(file: Path) -> None:
     console = Console(record=True, width=150, highlight=False, force_terminal=True)
     console.print("[bold]$ make demo[/bold]")
     present(console)
-    # Without the fonts that Rich would have the reader's browser fetch from elsewhere.
-    file.write_text(re.sub(r"@font-face \{.*?\}\n", "", console.export_svg(title="make demo"), flags=re.DOTALL))
+    file.write_text(without_fonts(console.export_svg(title="make demo")))
+
+
+def without_fonts(svg: str) -> str:
+    """The picture without the fonts that Rich would have the reader's browser fetch from elsewhere."""
+    return re.sub(r"@font-face \{.*?\}\n", "", svg, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from worker.report import Trouble
 FILE: Final = "worker.log"
 STDERR: Final = 2
 KEPT: Final = 20
+LONGEST: Final = 400
 _TROUBLE: Final = ("warning", "error", "critical")
 
 
@@ -31,12 +32,18 @@ class Recent:
         if name in _TROUBLE:
             fields = (f"{key} {value}" for key, value in event.items() if key not in ("event", "level", "timestamp"))
             what = str(event.get("event", "")).replace("_", " ")
-            self._kept.append(Trouble(time.time_ns() // 1_000_000, ": ".join(filter(None, (what, ", ".join(fields))))))
+            said = ": ".join(filter(None, (what, ", ".join(fields))))
+            self._kept.append(Trouble(time.time_ns() // 1_000_000, _printable(said)))
         return event
 
     def last(self, count: int) -> list[Trouble]:
         """The newest ones, newest last."""
         return list(self._kept)[-count:]
+
+
+def _printable(said: str) -> str:
+    """Without what a terminal would obey: a reason may come from the coordinator."""
+    return "".join(c if c.isprintable() else " " for c in said[:LONGEST])
 
 
 def log_to(out: TextIO, level: str, recent: Recent) -> None:

@@ -4,34 +4,33 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def on_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls `stop` in the running loop at each SIGINT or SIGTERM, as long as the block lasts."""
+    """Calls `stop` in the running loop at each SIGINT or SIGTERM while the block lasts; then what was there before is back."""
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for number in numbers:
-            loop.add_signal_handler(number, stop)
-    except NotImplementedError:  # Windows has no such thing; Python's own handlers run in the main thread there
-        with _by_python(loop, stop, numbers):
-            yield
-        return
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
-@contextmanager
-def _by_python(
-    loop: asyncio.AbstractEventLoop, stop: Callable[[], None], numbers: tuple[signal.Signals, ...]
-) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop)) for number in numbers}
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    by_loop = _listen(loop, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
+            if by_loop:
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def _listen(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> bool:
+    """Starts to listen; whether the loop does it. Windows' loop cannot, but Python's handlers run in the main thread."""
+    try:
+        for number in NUMBERS:
+            loop.add_signal_handler(number, stop)
+    except NotImplementedError:
+        for number in NUMBERS:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+        return False
+    return True

@@ -88,7 +88,8 @@ def _head(report: Report) -> Panel:
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
     tier = tier_name(report.tier) if report.tier is not None else ""
-    swarm = f"{report.standing.workers_online} workers online" if report.standing else ""
+    count = report.standing.workers_online if report.standing else 0
+    swarm = f"{count} {'worker' if count == 1 else 'workers'} online" if count else ""
     line.add_row(headline(report), Text(swarm, "cyan"))
     host = urlsplit(report.coordinator if "//" in report.coordinator else f"//{report.coordinator}").netloc
     about = " · ".join(filter(None, (host, report.handle or report.pk[:12], tier)))
