@@ -85,14 +85,17 @@ def fetch(
     facts = _usable(remote)
     if not asking.force:
         _fits_memory(name, facts, room)
-    target = place_of(home, name)
-    with _alone(target, name):
-        part = target.with_name(f"{remote.digest[:32]}.part")
-        _fits_disk(name, remote, part, room)
-        _pull(remote, part, tell, pause)
-        whole = facts_of_model(part)
-        part.replace(target)
-        return keep(home, name, target, remote.digest, whole, "fetched")
+    try:
+        target = place_of(home, name)
+        with _alone(target, name):
+            part = target.with_name(f"{remote.digest[:32]}.part")
+            _fits_disk(name, remote, part, room)
+            _pull(remote, part, tell, pause)
+            whole = facts_of_model(part)
+            part.replace(target)
+            return keep(home, name, target, remote.digest, whole, "fetched")
+    except OSError as error:
+        raise ModelError(f"{name} cannot be written to {home / FOLDER}: {error.strerror}") from error
 
 
 def room_of(home: Path, memory: int) -> Room:
@@ -102,8 +105,17 @@ def room_of(home: Path, memory: int) -> Room:
 
 
 def left_over(home: Path) -> list[Path]:
-    """What fetches have begun and not ended."""
+    """What fetches have begun and not ended, and may still go on with."""
     return sorted((home / FOLDER).glob("*.part"))
+
+
+def forget_left_over(home: Path) -> int:
+    """Deletes what fetches have begun and not ended; how many bytes that were."""
+    parts = left_over(home)
+    freed = sum(part.stat().st_size for part in parts)
+    for part in parts:
+        part.unlink(missing_ok=True)
+    return freed
 
 
 def _whole(model: LocalModel) -> bool:
@@ -208,8 +220,6 @@ def _pull(remote: Remote, path: Path, tell: Tell, pause: Away) -> None:
     except _Lie:
         path.unlink(missing_ok=True)
         raise
-    except OSError as error:
-        raise ModelError(f"{remote.file} cannot be written to {path.parent}: {error.strerror}") from error
 
 
 def _fill(part: _Part, remote: Remote, tell: Tell, pause: Away) -> None:

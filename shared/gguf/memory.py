@@ -9,7 +9,7 @@ from shared.gguf.kinds import KV_BITS
 
 BATCH: Final = 512
 """Tokens that llama.cpp computes at once; its scratch buffers are as large as one such batch needs."""
-ENGINE: Final = 96 << 20
+ENGINE: Final = 128 << 20
 """What an engine process takes before it has a model."""
 LEAST_CONTEXT: Final = 4096
 """Tokens that an answer should have room for: a model that cannot give them (or all it was trained on) does not fit."""

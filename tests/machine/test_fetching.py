@@ -267,6 +267,8 @@ def test_a_killed_fetch_goes_on(tmp_path: Path, it: Hub) -> None:
     assert it.stalled.wait(30)
     first.send_signal(signal.SIGKILL)
     first.communicate()
+    out, err = hive(tmp_path, it, "list").communicate()
+    assert ("hive-nano" in out, "unfinished" in err) == (True, True)
     it.stall_at = None
     it.go_on.set()
     [part] = left_over(tmp_path)
@@ -276,3 +278,27 @@ def test_a_killed_fetch_goes_on(tmp_path: Path, it: Hub) -> None:
     assert json.loads(out)["id"] == "tinyllama", err
     assert it.whole()[-1] == f"bytes={have}-{len(MODEL) - 1}"
     assert left_over(tmp_path) == []
+
+
+def test_the_commands_list_and_remove(tmp_path: Path, it: Hub) -> None:
+    def said(*words: str) -> tuple[int, str, str]:
+        process = hive(tmp_path, it, *words)
+        out, err = process.communicate()
+        return process.returncode, out, err
+
+    lines = {line["id"]: line for line in json.loads(said("list", "--all", "--json")[1])}
+    assert (lines["hive-nano"]["source"], lines["hive-nano"]["fits"]) == ("bundled", True)
+    assert (lines["llama3:8b-instruct-q8_0"]["source"], lines["llama3:8b-instruct-q8_0"]["context"]) == ("hub", 8192)
+    for words, says in [
+        (("fetch", "gpt-9"), "the library has no model gpt-9"),
+        (("fetch", "tinyllama"), "the hub has no"),
+        (("rm", "hive-nano"), "bundled"),
+        (("rm", "tinyllama"), "models fetch tinyllama"),
+        (("rm",), "--unfinished"),
+    ]:
+        code, out, err = said(*words)
+        assert (code, out, says in err, err.count("\n")) == (1, "", True, 1), err
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "abc.part").write_bytes(b"half")
+    assert json.loads(said("rm", "--unfinished", "--json")[1]) == {"freed_bytes": 4}
+    assert nothing_stays(tmp_path)

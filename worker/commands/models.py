@@ -57,6 +57,8 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """The models that this machine can serve, and whether they fit its memory."""
+    from worker.fetching import left_over  # noqa: PLC0415 - the daemon loads this file, and never fetches
+
     memory = psutil.virtual_memory().total
     here = model_files.local_models(hive_home())
     lines = [_local(model, memory) for model in here.values()]
@@ -71,6 +73,10 @@ def list_models(
     ]
     for row in _aligned([COLUMNS, *rows]):
         typer.echo(row)
+    if half := sum(part.stat().st_size for part in left_over(hive_home())):
+        typer.echo(
+            f"{size(half)} of unfinished fetches: fetch goes on with them, `rm --unfinished` deletes them", err=True
+        )
 
 
 @models.command("fetch")
@@ -82,7 +88,7 @@ def fetch_model(
     as_json: Json = False,
 ) -> None:
     """Fetch a model from the Hugging Face hub, or from the mirror that HF_ENDPOINT names; a cut one goes on."""
-    from worker.fetching import Asking, fetch, room_of  # noqa: PLC0415 - the daemon loads this file, and never fetches
+    from worker.fetching import Asking, fetch, room_of  # noqa: PLC0415 - as above
 
     listed = _known(model_id)
     room = room_of(hive_home(), psutil.virtual_memory().total)
@@ -110,10 +116,21 @@ def add_model(
 
 @models.command("rm")
 def remove_model(
-    model_id: Annotated[str, typer.Argument(metavar="ID", help="See `list`.", autocompletion=_removable)],
+    model_id: Annotated[str, typer.Argument(metavar="ID", help="See `list`.", autocompletion=_removable)] = "",
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Instead: what fetches have left half done.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take a model off this machine, with its file."""
+    if unfinished == bool(model_id):
+        raise ModelError("say which model to remove, or --unfinished for what fetches have left half done")
+    if unfinished:
+        from worker.fetching import forget_left_over  # noqa: PLC0415 - as above
+
+        freed = forget_left_over(hive_home())
+        typer.echo(json.dumps({"freed_bytes": freed}) if as_json else f"{size(freed)} are free again")
+        return
     report = read_report(hive_home())
     if report is not None and lives(report) and model_id in report.models:
         raise ModelError(f"the worker that runs here serves {model_id}; stop it first with `hive worker leave`")
@@ -178,6 +195,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _progress(what: str) -> Iterator[Any]:
     """Shows how far a fetch is, on stderr and only to a terminal."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as shown:
+    console = Console(stderr=True)
+    left = TimeRemainingColumn()
+    with Progress(*columns, left, console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
