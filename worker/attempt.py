@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 from nacl.signing import SigningKey
 
@@ -56,7 +56,7 @@ class Attempt:
         ending = await self._generate(engine, self._request())
         if isinstance(ending, wire.Failed):
             return self._failed(ending.code, ending.message, retryable=ending.retryable)
-        return self._done(ending, started, loaded.engine_build)
+        return self._done(ending, started, loaded.engine_build, engine.verifiability)
 
     async def _loaded(self, engine: Engine) -> wire.Loaded:
         """Waits for the model, telling the coordinator that it is still alive."""
@@ -146,9 +146,13 @@ class Attempt:
             self._timer.cancel()
             self._timer = None
 
-    def _done(self, ending: wire.Finished, started: int, engine_build: str) -> Done:
+    def _done(
+        self, ending: wire.Finished, started: int, engine_build: str, verifiability: Literal["seeded", "weak"]
+    ) -> Done:
         text = "".join(self._text)
-        work = Work(self._ids, text, ending.tokens_in, ending.reason, started, self._clock(), engine_build)
+        work = Work(
+            self._ids, text, ending.tokens_in, ending.reason, started, self._clock(), engine_build, verifiability
+        )
         receipt = receipt_of(self.offer, work)
         return Done(
             receipt={name: getattr(receipt, name) for name in receipt.__struct_fields__},

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, assert_never
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 
 from shared.crypto import fingerprint
@@ -41,8 +40,8 @@ from worker.models import LocalModel
 from worker.outbox import Outbox
 from worker.report import Report, forget_report
 from worker.reporting import Reporting
-from worker.served import capabilities, serve
 from worker.settings import Settings, fits_pin, websocket_url
+from worker.shelf import Shelf
 from worker.signals import on_stop
 from worker.slots import Terms
 
@@ -74,11 +73,11 @@ class Daemon:
         self._home, self._chosen, self._who, self._clock, self._probe = home, chosen, who, clock, probe
         self._url = websocket_url(chosen.coordinator)
         self._wishes = chosen.policy.wishes()
-        self.served = {model.id: serve(model, chosen, self._engine_changed) for model in models}
+        self._shelf = Shelf(home, chosen, models, self._models_changed)
         self._link = Link(self._url, who.key, self, clock)
         self._jobs = Jobs(
-            self.served, Outbox(home / "outbox"), who.key,
-            slots=chosen.slots, say=self._link.say, changed=self._touch, clock=clock,
+            self._shelf.served, Outbox(home / "outbox"), who.key,
+            slots=chosen.slots, say=self._link.say, changed=self._touch, clock=clock, use=self._shelf.use,
         )  # fmt: skip
         self._guard = Guard(home, chosen, self, self._now, look)
         self._reporting = Reporting(
@@ -95,7 +94,7 @@ class Daemon:
     async def run(self, *beside: Loop) -> None:
         """Works, and runs what is `beside` it, until `stop`, SIGINT or SIGTERM; raises HiveError where it cannot go on."""
         loops: tuple[Loop, ...] = (
-            self._link.run, self._beat, self._deliver, self._drained, self._hurried, self._guard.run,
+            self._link.run, self._beat, self._deliver, self._shelf.run, self._drained, self._hurried, self._guard.run,
             Control(self._home, self).run, lambda: self._reporting.run(self.report), *beside,
         )  # fmt: skip
         try:
@@ -106,12 +105,12 @@ class Daemon:
                 raise
             raise expected from None
         finally:
-            await asyncio.gather(*(served.engine.stop() for served in self.served.values()))
+            await self._shelf.stop()
             forget_report(self._home)
 
     async def _all(self, loops: tuple[Loop, ...]) -> None:
         async with self._group as group:
-            tasks = [group.create_task(served.engine.run()) for served in self.served.values()]
+            tasks = self._shelf.start(group)
             tasks += [group.create_task(loop()) for loop in loops]
             await self._stopped.wait()
             self._jobs.cancel_all()
@@ -150,12 +149,11 @@ class Daemon:
 
     def park(self, away: bool) -> None:
         """Lets the models leave the memory, or has them back."""
-        for served in self.served.values():
-            served.engine.park() if away else served.engine.wake()
+        self._shelf.park(away)
 
     def engines(self) -> list[int]:
         """The process ids of the engines that run."""
-        return [pid for served in self.served.values() if (pid := served.engine.pid) is not None]
+        return self._shelf.pids()
 
     def traffic(self) -> tuple[int, int]:
         """Bytes of the link sent and received since the start."""
@@ -167,7 +165,7 @@ class Daemon:
         if self._draining:
             state = "stopping" if self._hurry.is_set() else "draining"
         return self._reporting.made(
-            state, self._server_pk, self._welcome, self._standing, self.served, self._jobs, self._guard
+            state, self._server_pk, self._welcome, self._standing, self._shelf.served, self._jobs, self._guard
         )  # fmt: skip
 
     def hello(self) -> tuple[Capabilities, list[Held]]:
@@ -213,7 +211,7 @@ class Daemon:
                 self._standing = message, self._clock()
                 self._touch()
             case Wanted():
-                self._wanted(message)
+                self._shelf.wanted(message)
             case Pong() | Welcome():
                 return
             case _:
@@ -232,9 +230,6 @@ class Daemon:
     @property
     def _is_open(self) -> bool:
         return self._chosen.jobs and not self._draining and self._guard.rest is None
-
-    def _wanted(self, message: Wanted) -> None:
-        _LOG.info("wanted", model=message.model_id, bytes=message.size_bytes)
 
     async def _beat(self) -> None:
         while True:
@@ -265,7 +260,7 @@ class Daemon:
     def _is_quiet(self) -> bool:
         return not self._jobs.slots.running and not (self._jobs.waiting and self._link.open)
 
-    def _engine_changed(self) -> None:
+    def _models_changed(self) -> None:
         self._guard.engines_changed()
         self._link.say(Inventory(self._capabilities()))
         self._touch()
@@ -276,8 +271,7 @@ class Daemon:
             self._quiet.set()
 
     def _capabilities(self) -> Capabilities:
-        found = capabilities(self.served.values(), self._chosen, self._probe, is_open=self._is_open)
-        return msgspec.structs.replace(found, price_floor=self._chosen.policy.price_floor)
+        return self._shelf.capabilities(self._probe, is_open=self._is_open)
 
     def _now(self) -> datetime:
         """The local time by this worker's clock."""

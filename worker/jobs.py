@@ -31,7 +31,8 @@ _LOG: Final = structlog.get_logger("worker.jobs")
 
 class Jobs:
     """Offers in, results out. `say` sends a message and tells whether there was a session to send it in; `changed` is
-    called after each change; `clock` gives ms since 1970 UTC. Attempts run as tasks of `group`."""
+    called after each change; `clock` gives ms since 1970 UTC; `use` has a model in memory, or tells that it cannot be.
+    Attempts run as tasks of `group`."""
 
     def __init__(
         self,
@@ -43,7 +44,9 @@ class Jobs:
         say: Callable[[ToCoordinator], bool],
         changed: Callable[[], None],
         clock: Callable[[], int],
+        use: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self._use = use
         self._served, self._outbox, self._key = served, outbox, key
         self._say, self._changed, self._clock = say, changed, clock
         self._running: dict[Key, tuple[Attempt, asyncio.Task[None]]] = {}
@@ -79,6 +82,8 @@ class Jobs:
         """Takes the offer or declines it."""
         body = offer.body
         reason = refusal(offer, self.slots, terms)
+        if reason is None and not self._use(body.model_id):
+            reason = "no memory for this model while others answer"
         if reason is not None:
             _LOG.info("declined", job=body.job_id, attempt=body.attempt, reason=reason)
             self._say(Decline(body.job_id, body.attempt, reason))

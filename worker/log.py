@@ -18,6 +18,8 @@ FILE: Final = "worker.log"
 STDERR: Final = 2
 KEPT: Final = 20
 LONGEST: Final = 400
+BETWEEN: Final = 500
+MOST_BYTES: Final = 16 << 20
 _TROUBLE: Final = ("warning", "error", "critical")
 
 
@@ -46,12 +48,27 @@ def _printable(said: str) -> str:
     return "".join(c if c.isprintable() else " " for c in said[:LONGEST])
 
 
-def log_to(out: TextIO, level: str, recent: Recent) -> None:
-    """Logs from this level on to `out`, and keeps what went wrong."""
+class _Bounded:
+    """Begins a file of its own anew once it is full, so that a year of a worker does not fill the disk. A processor."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._events = 0
+
+    def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        self._events += 1
+        if self._events % BETWEEN == 0 and os.fstat(self._out.fileno()).st_size > MOST_BYTES:
+            os.ftruncate(self._out.fileno(), 0)
+        return event
+
+
+def log_to(out: TextIO, level: str, recent: Recent, *, bounded: bool = False) -> None:
+    """Logs from this level on to `out`, and keeps what went wrong; a `bounded` file begins anew when it is full."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             recent,
+            *([_Bounded(out)] if bounded else []),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer(colors=out.isatty()),
         ],
@@ -61,18 +78,18 @@ def log_to(out: TextIO, level: str, recent: Recent) -> None:
 
 
 @contextmanager
-def aside(home: Path) -> Iterator[None]:
+def aside(home: Path) -> Iterator[bool]:
     """While a picture has the terminal, whatever we and our children print as an error goes to HIVE_HOME/worker.log, which
-    begins anew each time; what is sent elsewhere already stays there."""
+    begins anew each time; what is sent elsewhere already stays there. Gives whether it went."""
     if not sys.stderr.isatty():
-        yield
+        yield False
         return
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = os.dup(STDERR)
     file = os.open(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         os.dup2(file, STDERR)
-        yield
+        yield True
     finally:
         sys.stderr.flush()
         os.dup2(before, STDERR)

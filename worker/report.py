@@ -38,6 +38,7 @@ class Report(msgspec.Struct, frozen=True):
     session: str | None
     tier: int | None
     models: list[str]
+    warm: list[str]
     loaded: list[str]
     engine_build: str
     slots: int
@@ -72,7 +73,7 @@ def read_report(home: Path) -> Report | None:
 
 def is_ready(report: Report) -> bool:
     """Whether the worker could take jobs for all its models when it wrote this."""
-    return report.session is not None and report.loaded == report.models
+    return report.session is not None and report.loaded == report.warm
 
 
 def lives(report: Report) -> bool:

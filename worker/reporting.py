@@ -65,6 +65,7 @@ class Reporting:
             session=welcome.session if welcome else None,
             tier=welcome.tier if welcome else None,
             models=list(served),
+            warm=[name for name, one in served.items() if one.warm],
             loaded=[name for name, one in served.items() if one.loaded],
             engine_build=engine_build(served.values()),
             slots=jobs.slots.total,

@@ -16,6 +16,7 @@ from shared.geo.cells import InvalidCell, at, format_cell, parse_cell, resolutio
 from worker.comfort.hours import Hours
 from worker.comfort.policy import Wishes, pattern
 from worker.quantities import Bytes, Price, as_plain_integers, read
+from worker.remote.upstream import Upstream
 
 FILE: Final = "config.toml"
 CELL_RESOLUTION: Final = 7
@@ -98,9 +99,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the owner of a worker decides.
 
-    `cell` is the H3 cell at resolution 7 as text; `context` is tokens for each slot (0: as the model was trained);
-    `threads` 0 is by the machine and the model; `max_tps` caps the tokens per second over all slots, 0 is no cap;
-    `server_key` is a coordinator's public key (hex) or its fingerprint, empty to trust the first that is seen.
+    `cell` is the H3 cell at resolution 7 as text; `context` is tokens for each slot (0: as the model was trained, 8 192 at
+    most); `threads` 0 is by the machine and the model; `max_tps` caps the tokens per second over all slots, 0 is no cap;
+    `server_key` is a coordinator's public key (hex) or its fingerprint, empty to trust the first that is seen; `openai`
+    are servers of the owner's whose models are offered too.
     """
 
     cell: str
@@ -114,13 +116,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
     max_tps: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    openai: tuple[Upstream, ...] = ()
     when: When = When()
     limits: Limits = Limits()
     policy: Policy = Policy()
 
 
 TABLES: Final = {"when": When, "limits": Limits, "policy": Policy}
-NAMES: Final = tuple(name for name in Settings.__struct_fields__ if name not in TABLES)
+NAMES: Final = tuple(name for name in Settings.__struct_fields__ if name not in {*TABLES, "openai"})
 
 
 def settings(home: Path, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
@@ -231,8 +234,11 @@ def _named(problem: str) -> str:
 
 def _checked(found: Settings) -> Settings:
     websocket_url(found.coordinator)
-    if not found.models:
+    if not found.models and not found.openai:
         raise SettingsError("name at least one model to serve: --model ID")
+    others = [name for upstream in found.openai for name in upstream.models]
+    if twice := sorted({name for name in others if others.count(name) > 1 or name in found.models}):
+        raise SettingsError(f"{twice[0]} is served twice: name it in models, or in one table of openai")
     if found.server_key and not (_KEY.fullmatch(found.server_key) or _PRINT.fullmatch(found.server_key)):
         raise SettingsError("--server-key takes 64 hex digits, or a fingerprint such as SHA256:0123-4567-… in full")
     if found.handle is not None and not _HANDLE.fullmatch(found.handle):

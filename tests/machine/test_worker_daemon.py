@@ -215,7 +215,7 @@ async def test_a_killed_engine_fails_the_attempt_and_comes_back(tmp_path: Path) 
     async with coordinator() as it, working(tmp_path, it, max_tps=20.0) as (daemon, who):
         await it.offer(body(who.pk, DIGEST, 1, max_tokens=1000))
         await it.hear(Tokens)
-        pid = daemon.served["hive-nano"].engine.pid
+        pid = daemon.engines()[0]
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         failed = await it.hear(Failed)

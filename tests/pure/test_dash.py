@@ -20,7 +20,8 @@ from worker.report import Report, Trouble
 NOW = datetime(2025, 11, 24, 12, 0, tzinfo=UTC)
 REPORT = Report(
     pid=1, process_started=0.0, pk="ab" * 32, handle="@kitchen", cell="871e8052affffff", coordinator="https://hive.example",
-    server_pk=None, state="online", session="s", tier=1, models=["hive-nano"], loaded=["hive-nano"], engine_build="b",
+    server_pk=None, state="online", session="s", tier=1, models=["hive-nano"],
+    warm=["hive-nano"], loaded=["hive-nano"], engine_build="b",
     slots=4, free=4, waiting_results=0, jobs_done=12345, tokens_made=678901, updated_at=7_380_000,
     standing=Standing(0, 12_500_000, 1, 2, 3, 42), trouble=[Trouble(0, "engine crashed: starts 2")],
     unchecked=["when.metered: whether the network is metered"],

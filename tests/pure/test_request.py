@@ -95,11 +95,6 @@ def test_out_of_range_is_named(field: str, value: Any) -> None:
     ("field", "value"),
     [
         ("n", 2),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("response_format", {"type": "json_object"}),
-        ("response_format", "json"),
-        ("tools", [{}]),
         ("functions", [{}]),
         ("modalities", ["text", "audio"]),
         ("callback_url", "https://x"),
@@ -122,6 +117,51 @@ def test_what_would_change_the_meaning_is_refused(field: str, value: Any) -> Non
 )
 def test_what_changes_nothing_is_accepted(fields: dict[str, Any]) -> None:
     assert chat(**fields).request == chat().request
+
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+
+def test_the_form_of_an_answer_is_kept_as_json_text() -> None:
+    made = chat(tools=[WEATHER], tool_choice="required", parallel_tool_calls=False).request
+    assert (msgspec.json.decode(made.tools or ""), made.tool_choice) == ([WEATHER], '"required"')
+    assert not made.parallel_tool_calls
+    named = {"type": "function", "function": {"name": "weather"}}
+    assert msgspec.json.decode(chat(tools=[WEATHER], tool_choice=named).request.tool_choice or "") == named
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}, "strict": True}}
+    for wanted in (schema, {"type": "json_object"}):
+        for request in (chat(response_format=wanted).request, job(prompt="x", response_format=wanted).request):
+            assert msgspec.json.decode(request.response_format or "") == wanted
+            assert canonical(msgspec.to_builtins(request))
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{}]}, "tools[0].type"),
+        ({"tools": [WEATHER, WEATHER]}, "tools[1].function.name"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+    ],
+)
+def test_a_form_that_is_none_is_named(fields: dict[str, Any], param: str) -> None:
+    assert refused(**fields) == ("invalid_request", param)
+
+
+def test_logprobs_are_how_many_alternatives_to_tell() -> None:
+    asked = [{}, {"logprobs": False}, {"logprobs": True}, {"logprobs": True, "top_logprobs": 20}]
+    assert [chat(**fields).request.logprobs for fields in asked] == [None, None, 0, 20]
+
+
+def test_a_job_takes_no_tools_yet() -> None:
+    with pytest.raises(RequestError) as caught:
+        job(prompt="x", tools=[WEATHER])
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "tools")
 
 
 def test_biases_are_in_millionths_and_name_tokens() -> None:

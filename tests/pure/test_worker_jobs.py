@@ -28,7 +28,7 @@ TERMS = Terms(public_key(WORKER), public_key(COORDINATOR), 0, {"m": DIGEST}, Tru
 
 
 class Answering:
-    """A model with its engine and vocabulary that answers one token."""
+    """A model with its engine that answers one token."""
 
     class model:  # noqa: N801 - it stands for an attribute
         digest = DIGEST
@@ -37,19 +37,14 @@ class Answering:
     def engine(self) -> "Answering":
         return self
 
-    @property
-    def vocabulary(self) -> "Answering":
-        return self
-
-    def prompt_ids(self, _: object) -> list[int]:
-        return [1]
+    verifiability = "seeded"
 
     async def ready(self) -> wire.Loaded:
         return wire.Loaded(10, 1, 1, "b", 1)
 
     async def generate(self, request: wire.Generate) -> AsyncGenerator[wire.OfRequest, None]:
         yield wire.Made(request.number, [2], "a")
-        yield wire.Finished(request.number, "stop", "", 1, 1)
+        yield wire.Finished(request.number, "stop", "", 1, 0, 1, 1)
 
 
 async def said_of_one_offer(outbox: Outbox) -> list[ToCoordinator]:

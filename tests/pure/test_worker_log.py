@@ -5,12 +5,13 @@ import os
 import signal
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from worker.log import KEPT, LONGEST, Recent, log_to
+from worker.log import BETWEEN, KEPT, LONGEST, Recent, log_to
 from worker.signals import on_stop
 
 
@@ -43,6 +44,20 @@ def test_only_the_newest_are_kept_and_none_is_endless() -> None:
     assert len(recent.last(100)) == KEPT
     assert recent.last(1)[0].what.startswith(f"e{KEPT + 4}: ")
     assert len(recent.last(1)[0].what) == LONGEST
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_file_of_ours_begins_anew_when_it_is_full(
+    tmp_path: Path, bounded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.log.MOST_BYTES", 10_000)
+    with (tmp_path / "worker.log").open("a") as out:
+        log_to(out, "info", Recent(), bounded=bounded)
+        for number in range(2 * BETWEEN):
+            structlog.get_logger("worker").info("done", number=number)
+    text = (tmp_path / "worker.log").read_text()
+    assert (len(text.splitlines()) < BETWEEN) is bounded
+    assert f"number={2 * BETWEEN - 1}" in text
 
 
 @pytest.mark.parametrize("windows", [False, True])

@@ -16,7 +16,8 @@ ALL_WELL = Why(True, True, Queue(0), 0, [], 4, NOW - HOUR)
 def report(**changed: Any) -> Report:
     fields: dict[str, Any] = {
         "pid": 1, "process_started": 0.0, "pk": "ab", "handle": None, "cell": "c", "coordinator": "https://hive",
-        "server_pk": None, "state": "online", "session": "s", "tier": 0, "models": ["a", "b"], "loaded": ["a", "b"],
+        "server_pk": None, "state": "online", "session": "s", "tier": 0, "models": ["a", "b"],
+        "warm": ["a", "b"], "loaded": ["a", "b"],
         "engine_build": "", "slots": 4, "free": 4, "waiting_results": 0, "jobs_done": 0, "tokens_made": 0, "updated_at": NOW,
     }  # fmt: skip
     return Report(**{**fields, **changed})

@@ -94,9 +94,9 @@ def _start(home: Path, flags: dict[str, Any], ready_file: Path | None, *, yes: b
     _first_run(home, flags, yes=yes)
     chosen = settings(home, os.environ, flags)
     on_screen = is_screen(sys.stdout)
-    with aside(home) if on_screen else nullcontext():
+    with aside(home) if on_screen else nullcontext(False) as in_a_file:
         recent = Recent()
-        log_to(sys.stderr, chosen.log_level, recent)
+        log_to(sys.stderr, chosen.log_level, recent, bounded=in_a_file)
         run_server(_work(home, chosen, ready_file, recent, on_screen=on_screen))
 
 

@@ -10,7 +10,6 @@ import msgspec
 import psutil
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from shared.catalogue import Listed, library, named, names
 from shared.gguf.memory import Need
@@ -194,9 +193,16 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 @contextmanager
 def _progress(what: str) -> Iterator[Any]:
     """Shows how far a fetch is, on stderr and only to a terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    from rich import progress  # noqa: PLC0415 - a megabyte, and the daemon loads this file
+
     console = Console(stderr=True)
-    left = TimeRemainingColumn()
-    with Progress(*columns, left, console=console, transient=True, disable=not console.is_terminal) as shown:
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -63,7 +63,7 @@ class Cache:
         last token's logits are wanted. `fresh` reads nothing."""
         length, holder = (0, None) if fresh or not self._reuse else self._prefixes.longest(scope, tokens)
         length = min(length, len(tokens) - 1)
-        if holder in self._kept:
+        if holder is not None and holder in self._kept:
             self._kept.move_to_end(holder)
         if not self._free:
             self._evict(spare=holder)

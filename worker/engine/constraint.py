@@ -55,7 +55,7 @@ class Grammar:
             self._sampler = None
 
     def _apply(self, rows: np.ndarray[Any, np.dtype[np.void]]) -> None:
-        array = llama_cpp.llama_token_data_array()
+        array: Any = llama_cpp.llama_token_data_array()
         array.data = rows.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
         array.size, array.selected, array.sorted = len(rows), -1, False
         llama_cpp.llama_sampler_apply(self._sampler, ctypes.byref(array))

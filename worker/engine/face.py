@@ -1,7 +1,7 @@
 """What every engine can do for a worker, whoever makes the tokens: a llama.cpp process of our own, or another server."""
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Literal, Protocol
 
 from worker.engine.wire import Embedded, Generate, Loaded, OfRequest, Ranked
 
@@ -11,6 +11,18 @@ class Engine(Protocol):
 
     loaded: Loaded | None
     starts: int
+
+    @property
+    def verifiability(self) -> Literal["seeded", "weak"]:
+        """Whether its tokens can be replayed from the seed."""
+
+    @property
+    def parked(self) -> bool:
+        """Whether the model is out of memory on purpose."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it works on a request."""
 
     @property
     def pid(self) -> int | None:

@@ -1,6 +1,7 @@
 """The grammar that holds an answer to what its request asks for, token by token."""
 
 import codecs
+import time
 from functools import lru_cache
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
@@ -17,6 +18,11 @@ from shared.sampler import Floats
 from shared.tokens import Vocabulary
 from worker.engine.constraint import Grammar, GrammarError
 
+__all__ = ["Following", "GrammarError", "grammar_for", "grammar_text"]
+
+MAX_ACCEPT_S: Final = 0.1
+"""CPU time for one token: by a schema whose alternatives multiply with depth every token takes longer, and all streams of
+the engine wait for it, so nothing more is allowed then."""
 _NONE: Final = 256
 """The first byte of a token without text."""
 
@@ -71,16 +77,19 @@ class Following:
         self._grammar: Grammar | None = Grammar(vocabulary.native, grammar.gbnf)
         self._watch = Watch(grammar.triggers, format_) if grammar.lazy else None
         self._first = _first_bytes(vocabulary)
+        self._blocked = False
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def allows(self, token: int) -> bool:
         """Whether the answer may go on with this token (or end with it)."""
         if self._grammar is None or self._watch is not None:
-            return True
+            return not self._blocked
         return bool(self._fits(self._first[token : token + 1])[0]) and self._grammar.allows(token)
 
     def mask(self, logits: Floats) -> None:
         """Makes every token that is not allowed impossible, in place."""
+        if self._blocked:
+            logits[:] = -np.inf
         if self._grammar is None or self._watch is not None:
             return
         self._grammar.mask(logits)
@@ -102,7 +111,7 @@ class Following:
                 self.close()
 
     def close(self) -> None:
-        """Gives its memory back; everything is allowed from here on."""
+        """Gives its memory back."""
         if self._grammar is not None:
             self._grammar.close()
             self._grammar = None
@@ -112,9 +121,13 @@ class Following:
         return bool(self._decoder.getstate()[0])
 
     def _step(self, token: int) -> None:
-        if self._grammar is not None and self._grammar.allows(token):
-            self._grammar.accept(token)
-        else:
+        if self._grammar is None or not self._grammar.allows(token):
+            self.close()
+            return
+        before = time.thread_time()
+        self._grammar.accept(token)
+        if time.thread_time() - before > MAX_ACCEPT_S:
+            self._blocked = True
             self.close()
 
     def _fits(self, first: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -42,14 +42,15 @@ class Batch:
         self._wanted = np.zeros(rows, np.int8)
         first, width = self._sequences.ctypes.data, self._sequences.itemsize
         self._pointers = np.array([first + i * width for i in range(rows)] + [0], np.uintp)
-        self.native = llama_cpp.llama_batch()
-        self.native.token = self._tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
-        self.native.pos = self._positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
-        self.native.n_seq_id = self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self.native.seq_id = ctypes.cast(
+        native: Any = llama_cpp.llama_batch()
+        native.token = self._tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+        native.pos = self._positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
+        native.n_seq_id = self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        native.seq_id = ctypes.cast(
             self._pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id))
         )
-        self.native.logits = self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        native.logits = self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        self.native = native
 
     def fill(self, step: Step) -> Any:
         """The batch of a step."""

@@ -52,13 +52,15 @@ class RequestFailedError(HiveError):
     """The engine could not do this request; `code` says what kind of failure it is."""
 
     def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.message)
-        self.code, self.retryable = failed.code, failed.retryable
+        super().__init__(failed.message, code=failed.code)
+        self.failed = failed
 
 
 class Engine:
     """One model in a process of its own (`worker.engine.face.Engine`). It is loaded when it is run, unless it was parked
     before."""
+
+    verifiability: Final = "seeded"
 
     def __init__(
         self,
@@ -104,6 +106,11 @@ class Engine:
     def parked(self) -> bool:
         """Whether the model is out of memory on purpose."""
         return not self._awake.is_set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it works on a request."""
+        return bool(self._requests)
 
     async def run(self) -> None:
         """Keeps the engine up until `stop`; after a crash it starts again with back-off. Raises EngineError where the
@@ -151,8 +158,10 @@ class Engine:
 
     def park(self) -> None:
         """Gives the memory back once no request runs, until `wake` or `ready`."""
-        if not self.parked:
-            self._awake.clear()
+        if self.parked:
+            return
+        self._awake.clear()
+        if self._process is not None:
             self._parking = asyncio.get_running_loop().create_task(self._park())
 
     def wake(self) -> None:

@@ -53,7 +53,7 @@ class RemoteEngine:
         self._peer = Peer(upstream, name, self._patience)
         self._tokeniser = Tokeniser(vocabulary, self._weigh)
         self._slots = asyncio.Semaphore(upstream.slots)
-        self._number = 0
+        self._number = self._open = 0
         self._seen: Seen | None = None
         self._up = asyncio.Event()
         self._doubt = asyncio.Event()
@@ -62,6 +62,16 @@ class RemoteEngine:
         self.starts = 0
         self.trouble = ""
         """Why the model is not there, as a sentence; empty while it is."""
+
+    @property
+    def parked(self) -> bool:
+        """Never: the memory is the upstream's."""
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it works on a request."""
+        return self._open > 0
 
     @property
     def pid(self) -> int | None:
@@ -116,6 +126,7 @@ class RemoteEngine:
         the connection, which frees the upstream's slot."""
         self._number += 1
         request = msgspec.structs.replace(request, number=self._number)
+        self._open += 1
         try:
             async with self._slots, aclosing(self._answered(request)) as events:
                 async for event in events:
@@ -124,6 +135,7 @@ class RemoteEngine:
             self._suspect(error)
             yield Failed(request.number, error.code, error.message, error.retryable)
         finally:
+            self._open -= 1
             self._tokeniser.drop(request.number)
 
     async def embed(self, texts: list[str]) -> Embedded:

@@ -1,0 +1,88 @@
+"""The models of a running worker: their engines, which of them are in memory, and what is added on the way."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psutil
+import structlog
+
+from shared.errors import HiveError
+from shared.protocol.messages import Capabilities, Hardware, Wanted
+from worker.demand import Demand
+from worker.models import LocalModel, local_models
+from worker.served import Served, capabilities, serve, serve_others
+from worker.settings import Settings
+from worker.warmth import Warmth
+
+MEMORY_SHARE: Final = 0.8
+"""How much of the free memory models may take where the owner named no limit."""
+_LOG: Final = structlog.get_logger("worker.models")
+
+
+class Shelf:
+    """What is served. `changed` is called when a model is loaded, gone, or new."""
+
+    def __init__(self, home: Path, chosen: Settings, models: list[LocalModel], changed: Callable[[], None]) -> None:
+        self._home, self._chosen, self._changed = home, chosen, changed
+        self.served = {model.id: serve(model, chosen, changed) for model in models}
+        self.served |= serve_others(chosen, local_models(home) if chosen.openai else {}, changed)
+        memory = chosen.limits.memory or int(psutil.virtual_memory().available * MEMORY_SHARE)
+        self._warmth = Warmth(self.served, lambda: memory)
+        self._demand = Demand(home, chosen, self, memory)
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Does what is wanted, for ever."""
+        await self._demand.run()
+
+    def start(self, group: asyncio.TaskGroup) -> list["asyncio.Task[None]"]:
+        """Runs every engine as a task of this group."""
+        self._group = group
+        self._warmth.begin()
+        return [group.create_task(served.engine.run()) for served in self.served.values()]
+
+    def offer(self, model: LocalModel) -> None:
+        """Serves one more model from now on; it waits on the disk until it is used."""
+        assert self._group is not None
+        served = self.served[model.id] = serve(model, self._chosen, self._changed)
+        served.park()
+        self._group.create_task(self._serve(served))
+        self._changed()
+
+    def use(self, name: str) -> bool:
+        """Has a served model in memory; False where busy ones leave too little of it."""
+        return self._warmth.use(name)
+
+    def wanted(self, wish: Wanted) -> None:
+        """The coordinator wants a model."""
+        self._demand.wanted(wish)
+
+    def park(self, away: bool) -> None:
+        """Lets all models leave the memory, or has those back that fit."""
+        for served in self.served.values():
+            served.park() if away else served.wake()
+        if not away:
+            self._warmth.begin()
+
+    def pids(self) -> list[int]:
+        """The process ids of the engines that run."""
+        return [pid for served in self.served.values() if (pid := served.engine.pid) is not None]
+
+    def capabilities(self, probe: Hardware, *, is_open: bool) -> Capabilities:
+        """What the worker brings."""
+        return capabilities(self._home, self.served.values(), self._chosen, probe, is_open=is_open)
+
+    async def stop(self) -> None:
+        """Ends every engine."""
+        await asyncio.gather(*(served.engine.stop() for served in self.served.values()))
+
+    async def _serve(self, served: Served) -> None:
+        """Runs the engine of a model that came later; one that cannot be served is not worth the others."""
+        try:
+            await served.engine.run()
+        except HiveError as error:
+            _LOG.warning("model_not_served", model=served.model.id, reason=error.message)
+            del self.served[served.model.id]
+            self._changed()
