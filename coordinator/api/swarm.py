@@ -22,6 +22,7 @@ from coordinator.api.shown import (
 from coordinator.store import views, workers
 from coordinator.store.engine import alone
 from coordinator.store.rows import KeyRow, StatusNumbers
+from shared.catalogue import named
 
 FRESH_S: Final = 1.0
 WINDOW_S: Final = 10.0
@@ -62,6 +63,11 @@ class Swarm:
     def models_for(self, key: KeyRow) -> list[ShownModelEntry]:
         """The models that a key may use."""
         return [model for model in self.models() if key.models is None or model.id in key.models]
+
+    def id_of(self, name: str) -> str:
+        """The id of the model that has this name; the name itself where none has it."""
+        entry = named(self._hive.catalogue, name)
+        return entry.id if entry is not None else name
 
     async def _read(self) -> Snapshot:
         hive = self._hive

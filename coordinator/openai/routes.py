@@ -17,8 +17,12 @@ from coordinator.api.jobs import body_hash, idempotency_key
 from coordinator.openai.body import ChatBody, submission
 from coordinator.openai.chat import StreamedChat, WholeChat
 from coordinator.openai.shapes import ChatNames
+from coordinator.openai.telling import Terms
+from coordinator.submit.request import JobRequest
+from shared.chat.constraint import offered_tools
 from shared.errors import NotFound
 from shared.ids import chat_id
+from shared.tokens import Vocabulary
 
 _DECODER: Final = msgspec.json.Decoder(ChatBody)
 
@@ -32,7 +36,8 @@ async def chat_completions(request: HttpRequest) -> ASGIApp:
     raw = await body_of(request)
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request))
-    accepted = await face.intake.take(submission(body, request.headers.get, face.groups), key, sent)
+    asked = submission(body, request.headers.get, face.groups)
+    accepted = await face.intake.take(asked, key, sent)
     reader = accepted.reader
     assert reader is not None, "a chat's job is attached"
     if accepted.id != accepted.job.id:
@@ -41,10 +46,10 @@ async def chat_completions(request: HttpRequest) -> ASGIApp:
         except BaseException:
             reader.close()
             raise
-    names = _names(accepted)
+    names, terms = _names(accepted), _terms(accepted, asked.request, face.hive.vocabularies[accepted.entry.id])
     if not body.stream:
-        return WholeChat(names, reader, accepted.trace)
-    return StreamedChat(names, reader, accepted.trace, include_usage=body.include_usage, now=perf_counter)
+        return WholeChat(names, terms, reader, accepted.trace)
+    return StreamedChat(names, terms, reader, accepted.trace, include_usage=body.include_usage, now=perf_counter)
 
 
 @get(["/v1/models", "/models"], name="list_models")
@@ -62,11 +67,22 @@ async def get_model(request: HttpRequest, model_id: FromPath[str]) -> ASGIApp:
     """One model, served now or not; its id may hold slashes and colons."""
     face = face_of(request)
     key = await face.keys.caller(request)
-    wanted = model_id.strip("/")
+    wanted = face.swarm.id_of(model_id.strip("/"))
     for model in face.swarm.models_for(key):
         if model.id == wanted:
             return json_answer(model)
     raise NotFound(f"The model {wanted[:200]!r} does not exist.", code="model_not_found", param="model")
+
+
+def _terms(accepted: Accepted, asked: JobRequest, vocabulary: Vocabulary) -> Terms:
+    tools = offered_tools(asked.tools, asked.tool_choice)
+    return Terms(
+        format=vocabulary.format,
+        spell=lambda token: vocabulary.detokenise([token]),
+        tools=tuple(tool.name for tool in tools),
+        logprobs=asked.logprobs is not None,
+        seed=str(accepted.id),
+    )
 
 
 def _names(accepted: Accepted) -> ChatNames:

@@ -1,8 +1,13 @@
 """The library has the seeds' models under the seeds' names, and its numbers hold together."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import msgspec
 import pytest
 
+from coordinator.api.hive import Hive
+from coordinator.api.swarm import Swarm
 from coordinator.submit.prepare import by_id, known_model
 from shared.catalogue import Entry, catalogue, library, named, names, price_by_size
 from tests.pure.test_price import KEY, asking
@@ -49,5 +54,7 @@ def test_another_name_means_the_same_model() -> None:
     assert known_model(asking("b"), models, KEY) is known_model(asking("a/b"), models, KEY) is entry
     assert by_id(asking("b"), entry).request.model == "a/b"
     assert by_id(asking("a/b"), entry) == asking("a/b")
+    swarm = Swarm(cast("Hive", SimpleNamespace(catalogue=models)))
+    assert [swarm.id_of(name) for name in ("b", "a/b", "c")] == ["a/b", "a/b", "c"]
     for allowed in (["b"], ["a/b"]):
         assert known_model(asking("b"), models, msgspec.structs.replace(KEY, models=allowed)) is entry
