@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from math import isqrt
 from typing import Final, NamedTuple, TypeAlias
 
-MAX_COUNT: Final = 1_000_000
+MAX_COUNT: Final = 100_000
 """More repetitions than this are as good as any number: no context holds them."""
 _BLOCKS_FROM: Final = 64
 _LAST: Final = 0x10FFFF
@@ -85,6 +85,50 @@ def joined(rules: Mapping[str, Part]) -> str:
 def endless(rules: Mapping[str, Part]) -> set[str]:
     """The rules that no finite text fits."""
     return set(rules) - _grown(rules, _ends)
+
+
+def one_of(texts: Iterable[str]) -> Part:
+    """One of the texts; what they begin with in common is said once, so that few alternatives are open at a time."""
+    follow: dict[str, list[str]] = {}
+    unique = dict.fromkeys(texts)
+    for text in unique:
+        follow.setdefault(text[:1], []).append(text)
+    parts: list[Part] = []
+    for group in follow.values():
+        common = _shared(min(group), max(group))
+        rests = [text[len(common) :] for text in group]
+        parts.append(literal(group[0]) if len(group) == 1 else seq(literal(common), one_of(rests)))
+    return alt(parts)
+
+
+def _shared(one: str, other: str) -> str:
+    """What both begin with."""
+    size = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:size]
+
+
+def width(rules: Mapping[str, Part]) -> int:
+    """How many alternatives are open at once at most, where any of the rules begins. None may begin with itself."""
+    known: dict[str, int] = {}
+    empty = _grown(rules, _may_be_empty)
+
+    def of(part: Part) -> int:
+        match part:
+            case Ref(name):
+                if name not in known:
+                    known[name] = of(rules[name])
+                return known[name]
+            case Alt(parts):
+                return sum(map(of, parts))
+            case Many(inner):
+                return of(inner)
+            case Seq(parts):
+                filled = next((i for i, each in enumerate(parts) if not _may_be_empty(each, empty)), len(parts))
+                return sum(map(of, parts[: filled + 1]))
+            case _:
+                return 1
+
+    return max(of(Ref(name)) for name in rules)
 
 
 def leads_back(rules: Mapping[str, Part]) -> bool:

@@ -53,7 +53,16 @@ def grammar_of(constraint: Constraint, format_: Format) -> Grammar:
 
 
 def _arguments(tool: Tool, rules: dict[str, Part], where: str) -> Part:
-    part = _converted(tool.parameters, rules, tool.strict, where)
+    """By the tool's schema; a tool that is not strict and whose schema makes no grammar takes any object."""
+    known = dict(rules)
+    try:
+        part = _converted(tool.parameters, rules, tool.strict, where)
+    except GrammarError:
+        if tool.strict:
+            raise
+        rules.clear()
+        rules |= known
+        part = Ref("object")
     name = f"r{len(rules)}"
     rules[name] = part
     return Ref(name)

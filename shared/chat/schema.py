@@ -6,22 +6,24 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from shared.chat.distinct import distinct
-from shared.chat.gbnf import Part, Ref, alt, endless, leads_back
+from shared.chat.gbnf import Part, Ref, alt, endless, leads_back, literal, one_of, width
 from shared.chat.merge import ANNOTATIONS, NotMerged, merged
 from shared.chat.shapes import (
     KEYWORDS,
     Impossible,
     array_part,
     fits,
-    json_literal,
+    json_text,
     number_part,
     object_part,
     string_part,
 )
 
-MAX_SCHEMAS: Final = 4000
-MAX_VALUES: Final = 4000
+MAX_SCHEMAS: Final = 2000
+MAX_VALUES: Final = 2000
 MAX_DEPTH: Final = 48
+MAX_WIDTH: Final = 400
+"""Alternatives that are open at once: each is a step of work for every token of the vocabulary."""
 _UNDONE: Final[dict[str, frozenset[str]]] = {
     "object": frozenset(
         (
@@ -71,6 +73,10 @@ class Converter:
         rules = {**self._rules, "": part}
         if "" in endless(rules):
             raise SchemaError("by this schema every value contains another one without end")
+        if width(rules) > MAX_WIDTH:
+            raise SchemaError(
+                f"the schema leaves too much open: at most {MAX_WIDTH} alternatives or optional properties"
+            )
         return part
 
     def _name(self, part: Part) -> Ref:
@@ -189,10 +195,10 @@ class Converter:
         self._values -= len(values)
         if self._values < 0:
             raise SchemaError(f"the schema lists too many values: at most {MAX_VALUES}")
-        parts = [json_literal(value) for value in values if fits(value, schema)]
-        if not parts:
+        texts = [json_text(value) for value in values if fits(value, schema)]
+        if not texts:
             raise Impossible
-        return alt(parts)
+        return one_of(texts)
 
     def _typed(self, schema: Mapping[str, Any], depth: int) -> Part:
         kind = schema.get("type") or _implied(schema)
@@ -220,9 +226,9 @@ class Converter:
             case "number" | "integer":
                 return number_part(schema, kind == "integer")
             case "boolean":
-                return alt([json_literal(True), json_literal(False)])
+                return one_of(["true", "false"])
             case _:
-                return json_literal(None)
+                return literal("null")
 
 
 def _implied(schema: Mapping[str, Any]) -> str | None:

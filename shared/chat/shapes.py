@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from shared.chat.free import COMMA, SPACE, bracketed, listed
-from shared.chat.gbnf import Many, Part, Ref, alt, literal, optional, seq
+from shared.chat.gbnf import MAX_COUNT, Many, Part, Ref, alt, literal, optional, seq
 from shared.chat.ranges import integers, numbers
 from shared.chat.strings import none_of, of_format, of_length
 
@@ -31,12 +31,10 @@ class Impossible(Exception):
     """No value is valid."""
 
 
-def json_literal(value: Any, end: str = "") -> str:
-    """GBNF for exactly this value's JSON."""
+def json_text(value: Any) -> str:
+    """The value's JSON, without half characters."""
     text = json.dumps(value, ensure_ascii=False)
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        text = json.dumps(value)
-    return literal(text + end)
+    return json.dumps(value) if any("\ud800" <= char <= "\udfff" for char in text) else text
 
 
 def object_part(schema: Mapping[str, Any], visit: Visit, name: Name) -> Part:
@@ -51,7 +49,7 @@ def object_part(schema: Mapping[str, Any], visit: Visit, name: Name) -> Part:
     pairs: list[tuple[Ref, bool]] = []
     for key, inner in {**properties, **{key: unnamed for key in required if key not in properties}}.items():
         try:
-            pairs.append((name(seq(json_literal(key, ":"), SPACE, visit(inner))), key in required))
+            pairs.append((name(seq(literal(f"{json_text(key)}:"), SPACE, visit(inner))), key in required))
         except Impossible:
             if key in required:
                 raise
@@ -165,6 +163,8 @@ def _decimal(value: Any) -> Decimal | None:
 
 def _counts(schema: Mapping[str, Any], least: str, most: str) -> tuple[int, int | None]:
     low, high = schema.get(least), schema.get(most)
+    if (low or 0) > MAX_COUNT:
+        raise Impossible
     return max(int(low or 0), 0), None if high is None else int(high)
 
 
