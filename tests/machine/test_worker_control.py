@@ -12,6 +12,7 @@ from shared.protocol.messages import Decline, Failed, Heartbeat, Inventory, Toke
 from tests.machine.coordinator_double import body, coordinator, local_model
 from tests.machine.test_worker_cli import hive, said
 from tests.machine.test_worker_daemon import made, working
+from tests.support_wait import eventually
 from worker.comfort.verdict import Machine
 from worker.control import LINE_BYTES, ControlError, Door, ask
 from worker.report import Report
@@ -148,6 +149,24 @@ async def test_a_game_cuts_what_runs_once_its_grace_is_over(tmp_path: Path) -> N
         await it.hear(Heartbeat, lambda h: not h.running)
         daemon.stop()
         await running
+
+
+async def test_models_leave_the_memory_while_it_rests_and_come_back(tmp_path: Path) -> None:
+    found = Machine(on_battery=False, metered=False)
+    soon: dict[str, Any] = {"when.unload_after": 0.001}
+    async with coordinator() as it, working(tmp_path, it, look=lambda *_: found, **soon) as (daemon, _):
+
+        async def gone() -> bool:
+            return daemon.engines() == []
+
+        daemon.pause(None)
+        await it.hear(Inventory, lambda i: not any(model.loaded for model in i.capabilities.models))
+        await eventually(gone, 5, "the end of the engine")
+        daemon.resume()
+        await it.hear(Inventory, lambda i: i.capabilities.jobs and any(m.loaded for m in i.capabilities.models))
+        assert len(daemon.engines()) == 1
+        sent, received = daemon.traffic()
+        assert sent > received > 500
 
 
 async def test_leave_asks_the_worker_to_end(tmp_path: Path) -> None:

@@ -105,7 +105,6 @@ async def test_keys_pause_resume_help_and_drain(tmp_path: Path) -> None:
             t.press("?")
             await t.shows("Help", "finish the running jobs")
             t.press("\x1b[A?")
-            t.press("?")
             await t.shows("Trouble")
             await it.offer(body(who, DIGEST, max_tokens=60))
             await it.hear(Tokens)
@@ -155,6 +154,26 @@ async def test_every_size_of_terminal_has_a_picture(tmp_path: Path, columns: int
         with terminal(tmp_path, *joining(it), columns=columns, rows=rows) as t:
             text = await t.shows("ready, waiting for", "p pause")
             assert len([line for line in text.splitlines() if "p pause" in line]) == 1
+            t.press("q")
+            await ended_well(t)
+
+
+async def test_the_picture_follows_the_terminals_size(tmp_path: Path) -> None:
+    async with coordinator() as it:
+        with terminal(tmp_path, *joining(it)) as t:
+            await t.shows(READY)
+            t.screen.resize(30, 120)
+            t.child.setwinsize(30, 120)
+            await t.shows("─" * 100)
+            t.press("q")
+            await ended_well(t)
+
+
+async def test_the_daemon_stays_small(tmp_path: Path) -> None:
+    async with coordinator() as it:
+        with terminal(tmp_path, *joining(it)) as t:
+            await t.shows(READY)
+            assert psutil.Process(t.child.pid).memory_info().rss < 60 * 2**20
             t.press("q")
             await ended_well(t)
 

@@ -24,7 +24,7 @@ REPORT = Report(
     warm=["hive-nano"], loaded=["hive-nano"], engine_build="b",
     slots=4, free=4, waiting_results=0, jobs_done=12345, tokens_made=678901, updated_at=7_380_000,
     standing=Standing(0, 12_500_000, 1, 2, 3, 42), trouble=[Trouble(0, "engine crashed: starts 2")],
-    unchecked=["when.metered: whether the network is metered"],
+    unchecked=["when.metered: whether the network is metered", "when.idle_only: for how long"],
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_everything_is_on_a_plain_terminal() -> None:
     for words in (
         "ready, waiting for jobs", "42 workers online", "hive.example · @kitchen · explorer", "up 2 h 3 min",
         "12,345 jobs, 678,901 tokens", "1.25 GNS", "0.0000001 GNS", "engine crashed: starts 2", "0 of 4", "q quit",
-        "cannot be checked here: when.metered",
+        "cannot be checked here: when.idle_only",
     ):  # fmt: skip
         assert words in text, text
 
@@ -130,12 +130,12 @@ def test_lengths_of_time_for_people() -> None:
     ]
 
 
-def test_cursor_keys_are_no_letters() -> None:
-    assert [characters(data) for data in (b"p", b"pd", b"\x1b[A", b"\x1b", b"\xff", "é".encode())] == [
-        "p",
-        "pd",
-        "",
-        "",
-        "",
-        "é",
-    ]
+@pytest.mark.parametrize(
+    ("data", "keys"),
+    [
+        (b"p", "p"), (b"pd", "pd"), (b"\x1b[A", ""), (b"\x1b[A?", "?"), (b"\x1b[15~q\x1b[1;5Cd", "qd"), (b"\x1bOPq", "q"),
+        (b"\x1b", ""), (b"\xff", ""), ("é".encode(), "é"), (b"\x0c", "\x0c"),
+    ],
+)  # fmt: skip
+def test_cursor_and_function_keys_are_no_letters(data: bytes, keys: str) -> None:
+    assert characters(data) == keys

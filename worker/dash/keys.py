@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 PACE_S: Final = 0.2
-_ESCAPE: Final = b"\x1b"
+_SEQUENCE: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]?|O.?|.?)")
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def keys(pressed: Callable[[str], None]) -> Iterator[None]:
 
 def characters(data: bytes) -> str:
     """The keys in what was read; cursor and function keys, which come as escape sequences, are none."""
-    return "" if data.startswith(_ESCAPE) else data.decode("utf-8", "ignore")
+    return _SEQUENCE.sub("", data.decode("utf-8", "ignore"))
 
 
 @contextmanager

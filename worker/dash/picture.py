@@ -18,6 +18,8 @@ from worker.dash.rates import Rates, chart
 from worker.quantities import gns, size
 from worker.report import Report
 
+UNASKED: Final = ("when.on_battery", "when.metered")
+"""Rules that hold unless an owner says otherwise; that they cannot be checked is for `status`, not for every picture."""
 SMALL: Final = (60, 21)
 _COLOURS: Final = {"online": "green", "connecting": "yellow", "draining": "yellow", "stopping": "red"}
 _STATES: Final = {
@@ -143,7 +145,9 @@ def _trouble(report: Report) -> Panel:
         Text.assemble((f"{datetime.fromtimestamp(one.at / 1000).astimezone():%H:%M} ", "dim"), one.what)
         for one in reversed(report.trouble)
     ]
-    lines += [Text(f"cannot be checked here: {rule}", "dim") for rule in report.unchecked]
+    lines += [
+        Text(f"cannot be checked here: {rule}", "dim") for rule in report.unchecked if not rule.startswith(UNASKED)
+    ]
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
     return _panel(Group(*(lines or [Text("Nothing went wrong.", "dim")])), "Trouble")
