@@ -12,7 +12,7 @@ MAX_MADE: Final = 1 << 27
 """Characters that a template may make in all, intermediate ones included."""
 MAX_TEXT: Final = 1 << 24
 """Characters of one text, and of the prompt."""
-MAX_WEIGHT: Final = 500_000
+MAX_WEIGHT: Final = 200_000
 """Values inside of one value."""
 MAX_BITS: Final = 4096
 _PLAIN: Final = (str, int, float, bool, type(None), Undefined)

@@ -248,10 +248,10 @@ def _tojson(
 
 @pass_context
 def _indent(context: Context, s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    filler = width if isinstance(width, str) else " " * min(max(width, 0), 64)
+    filler = width if isinstance(width, str) else " " * min(max(width, 0), 65)
     text = str(_finalise(context, s))
     _finalise(context, filler)
-    if (text.count("\n") + 1) * len(filler) > len(text) * 64 + 4096:
+    if len(filler) > 64 or (text.count("\n") + 1) * len(filler) > len(text) * 64 + 4096:
         raise TooMuch("it indents too far")
     lines = text.split("\n")
     rest = [filler + line if line or blank else line for line in lines[1:]]

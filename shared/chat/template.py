@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from shared.chat.budget import TooMuch
 from shared.chat.sandbox import Sandbox
-from shared.chat.turns import Row, alternating, row_of, system_first, system_in_user
+from shared.chat.turns import Row, TemplateError, alternating, row_of, shows_systems, system_first, system_in_user
+
+__all__ = ["ChatTemplate", "TemplateError"]
 
 MAX_SOURCE: Final = 1 << 18
 _FIXED_DATE: Final = datetime(2024, 7, 26, tzinfo=UTC)
@@ -18,10 +20,6 @@ _FIXED_DATE: Final = datetime(2024, 7, 26, tzinfo=UTC)
 _NINE: Final = re.compile(r"length\s*!=\s*9\b")
 _PROBE: Final = "hive_probe"
 _SHOWN: Final = re.compile(rf'"{_PROBE}":\s*"{_PROBE}"')
-
-
-class TemplateError(ValueError):
-    """These messages do not go through this model's chat template; the message is a sentence for the caller."""
 
 
 class ChatTemplate:
@@ -62,15 +60,19 @@ class ChatTemplate:
         options |= self._date(now)
         if any(row.get("tool_calls") for row in rows):
             rows = self._as_it_calls(rows)
-        first: TemplateError | None = None
+        refusal: TemplateError | None = None
         for changed in self._ways(rows):
             try:
-                return self._rendered(changed(rows), options)
+                said = changed(rows)
+                text = self._rendered(said, options)
             except TemplateError as error:
-                first = first or error
+                refusal = refusal or error
                 if isinstance(error.__cause__, TooMuch):
                     break
-        raise first or TemplateError("There are no messages.")
+            else:
+                if shows_systems(said, text):
+                    return text
+        raise refusal or TemplateError("This model's chat template does not show the system messages.")
 
     def _ways(self, rows: Sequence[Row]) -> list[Callable[[list[Row]], list[Row]]]:
         ways: list[Callable[[list[Row]], list[Row]]] = [list]

@@ -11,14 +11,40 @@ _FIELDS: Final = ("role", "content", "name", "tool_call_id", "tool_calls")
 _ROLES: Final = {"developer": "system"}
 
 
+class TemplateError(ValueError):
+    """These messages do not go through this model's chat template; the message is a sentence for the caller."""
+
+
 def row_of(message: Any) -> Row:
-    """A message (a mapping, or with these attributes) as templates read it: content is always text."""
+    """A message (a mapping, or with these attributes) as templates read it: content is always text, and calls have
+    functions with names. Raises TemplateError."""
     fields: dict[str, Any] = {
         name: message.get(name) if isinstance(message, Mapping) else getattr(message, name, None) for name in _FIELDS
     }
     content, role = fields["content"], str(fields["role"])
     row = {name: value for name, value in fields.items() if value is not None}
+    if "tool_calls" in row:
+        row["tool_calls"] = [_checked(call) for call in _listed(row["tool_calls"])]
     return row | {"role": _ROLES.get(role, role), "content": "" if content is None else content}
+
+
+def _listed(calls: Any) -> Sequence[Any]:
+    if not isinstance(calls, list | tuple):
+        raise TemplateError("The tool_calls of a message must be a list.")
+    return calls
+
+
+def _checked(call: Any) -> dict[str, Any]:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise TemplateError("Each of the tool_calls of a message must have a function with a name.")
+    arguments = function.get("arguments")
+    return {"type": "function", **call, "function": {**function, "arguments": "{}" if arguments is None else arguments}}
+
+
+def shows_systems(rows: Sequence[Row], text: str) -> bool:
+    """Whether what systems say within a conversation is in its text: some templates leave it out without a word."""
+    return all(str(row["content"]).strip() in text for row in rows[1:] if row["role"] == "system")
 
 
 def system_first(rows: Sequence[Row]) -> list[Row]:
@@ -75,6 +101,6 @@ def _in_words(row: Row) -> Row:
 
 
 def _call(function: Mapping[str, Any]) -> str:
-    arguments = function.get("arguments") or "{}"
+    arguments = function["arguments"] or "{}"
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return f'<tool_call>\n{{"name": {json.dumps(function.get("name"))}, "arguments": {text}}}\n</tool_call>'
+    return f'<tool_call>\n{{"name": {json.dumps(function["name"])}, "arguments": {text}}}\n</tool_call>'
