@@ -103,7 +103,7 @@ class Intake:
 
     async def _count(self, request: JobRequest) -> int:
         vocabulary = self._hive.vocabularies[request.model]
-        if is_long(request):
+        if is_long(request) or request.response_format is not None:
             return await asyncio.to_thread(prompt_tokens, request, vocabulary)
         return prompt_tokens(request, vocabulary)
 

@@ -11,7 +11,9 @@ from coordinator.submit.body import (
     CommonBody,
     asked_by_body,
     conversation,
+    form_of,
     refuse_common,
+    refuse_if,
     sampling_of,
 )
 from coordinator.submit.placement import asked_by_headers, placement
@@ -45,6 +47,7 @@ class JobBody(CommonBody, frozen=True, kw_only=True):
 def submission(body: JobBody, header: Callable[[str], str | None], groups: Groups = NO_GROUPS) -> Submission:
     """The request that a job body asks for; raises RequestError for what is wrong or not supported."""
     refuse_common(body)
+    refuse_if(bool(body.tools) and body.tool_choice != "none", "tools")
     return Submission(
         request=_request(body),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
@@ -64,7 +67,11 @@ def _request(body: JobBody) -> JobRequest:
     if body.raw and body.prompt is None:
         raise RequestError("raw goes with prompt, not with messages.", param="raw")
     plain = JobRequest(
-        model=body.model_id, sampling=sampling_of(body), stop=stops(body.stop), logit_bias=biases(body.logit_bias)
+        model=body.model_id,
+        sampling=sampling_of(body),
+        stop=stops(body.stop),
+        logit_bias=biases(body.logit_bias),
+        response_format=form_of(body).response_format,
     )
     if body.prompt is None:
         return msgspec.structs.replace(plain, messages=conversation(body.messages or []))

@@ -10,6 +10,7 @@ import msgspec
 
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
+from shared.protocol.messages import Logprob
 
 
 class WorkerPublic(msgspec.Struct, frozen=True):
@@ -32,12 +33,15 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
 
 
 class Token(msgspec.Struct, frozen=True, tag="token"):
-    """`count` more tokens, the last of them at output position `index`, and the text that they make certain."""
+    """`count` more tokens, the last of them at output position `index`, and the text that they make certain; with logprobs
+    the ids and what was told of each."""
 
     id: int
     index: int
     text: str
     count: int
+    ids: list[int] = []
+    logprobs: list[Logprob] = []
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -95,7 +99,9 @@ class Channel:
         if not self.ended:
             self.events.append(Status(len(self.events) + 1, state, worker, self.attempt))
 
-    def tokens(self, attempt: int, offset: int, ids: Sequence[int], text: str) -> bool:
+    def tokens(
+        self, attempt: int, offset: int, ids: Sequence[int], text: str, logprobs: Sequence[Logprob] = ()
+    ) -> bool:
         """Takes a frame; whether it brought anything new.
 
         A worker that reconnected sends its tokens from its attempt's first on, perhaps cut into other frames: what is
@@ -112,7 +118,7 @@ class Channel:
         self._cursor = (offset + len(ids), self._cursor[1] + len(text))
         if len(ids) <= known_ids and len(text) <= known_text:
             return False
-        self._append(ids[known_ids:], text[known_text:])
+        self._append(ids[known_ids:], text[known_text:], logprobs[known_ids:])
         return True
 
     def agrees(self, ids: Sequence[int], text: str) -> bool:
@@ -142,8 +148,9 @@ class Channel:
         if not self.ended:
             self.events.append(Ended(len(self.events) + 1, view))
 
-    def _append(self, ids: Sequence[int], text: str) -> None:
+    def _append(self, ids: Sequence[int], text: str, logprobs: Sequence[Logprob] = ()) -> None:
         self.ids.extend(ids)
         self._parts.append(text)
         self.chars += len(text)
-        self.events.append(Token(len(self.events) + 1, len(self.ids) - 1, text, len(ids)))
+        told = list(ids) if logprobs else []
+        self.events.append(Token(len(self.events) + 1, len(self.ids) - 1, text, len(ids), told, list(logprobs)))

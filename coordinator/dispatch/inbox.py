@@ -109,13 +109,25 @@ def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) ->
     ):
         session.close(CloseCode.PROTOCOL, "more tokens or text than the offer allows")
         return
+    if not _well_told(body.logprobs, message):
+        session.close(CloseCode.PROTOCOL, "the logprobs do not fit the tokens or the offer")
+        return
     begins = bool(message.ids) and not attempt.started
     if begins:
         attempt.started = True
         d.relay.status(attempt.job_id, State.COMPUTING)
-    d.relay.tokens(attempt.job_id, body.attempt, message.offset, message.ids, message.text)
+    d.relay.tokens(attempt.job_id, body.attempt, message.offset, message.ids, message.text, message.logprobs)
     if begins:  # the reader first: the committer would take its turn before the first word goes out
         d.report(Started(attempt))
+
+
+def _well_told(asked: int | None, message: Tokens) -> bool:
+    """Whether a frame has a logprob for each of its tokens and no more alternatives than were asked for; none at all where
+    none were."""
+    if asked is None:
+        return not message.logprobs
+    told = len(message.logprobs) == len(message.ids)
+    return told and all(one.micros <= 0 and len(one.top) <= asked for one in message.logprobs)
 
 
 def _failed(d: Dispatch, attempt: Attempt, message: Failed) -> None:

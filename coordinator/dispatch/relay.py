@@ -8,6 +8,7 @@ from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
 from shared.errors import Unavailable
+from shared.protocol.messages import Logprob
 
 __all__ = ["Ended", "GoingAway", "JobEvent", "Reader", "Relay", "Status", "Token", "WorkerPublic"]
 
@@ -154,9 +155,11 @@ class Relay:
         self.channel(job_id).status(state, worker)
         self._tell(job_id)
 
-    def tokens(self, job_id: UUID, attempt: int, offset: int, ids: Sequence[int], text: str) -> bool:
+    def tokens(
+        self, job_id: UUID, attempt: int, offset: int, ids: Sequence[int], text: str, logprobs: Sequence[Logprob] = ()
+    ) -> bool:
         """Takes a worker's frame; whether it brought anything new (see `Channel.tokens`)."""
-        fresh = self.channel(job_id).tokens(attempt, offset, ids, text)
+        fresh = self.channel(job_id).tokens(attempt, offset, ids, text, logprobs)
         if fresh:
             self._tell(job_id)
         return fresh

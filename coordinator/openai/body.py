@@ -1,7 +1,7 @@
 """A chat completion's body, translated to the one request of Hive."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,6 +9,7 @@ from coordinator.submit.body import (
     CommonBody,
     asked_by_body,
     conversation,
+    form_of,
     refuse_common,
     refuse_if,
     sampling_of,
@@ -17,6 +18,8 @@ from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import JobRequest, Submission, biases, max_tokens_asked, seed_text, stops
 from shared.errors import RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
+
+MAX_TOP: Final = 20
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -33,7 +36,7 @@ class ChatBody(CommonBody, frozen=True, kw_only=True):
     stream_options: StreamOptions | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
-    logprobs: Any = None
+    logprobs: bool | None = None
     top_logprobs: int | None = None
     functions: list[Any] | None = None
     function_call: Any = None
@@ -56,6 +59,7 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
         raise RequestError("messages is missing.", param="messages")
     refuse_common(body)
     _refuse(body)
+    form = form_of(body)
     return Submission(
         request=JobRequest(
             model=body.model,
@@ -63,6 +67,11 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
             sampling=sampling_of(body),
             stop=stops(body.stop),
             logit_bias=biases(body.logit_bias),
+            tools=form.tools,
+            tool_choice=form.tool_choice,
+            parallel_tool_calls=form.parallel_tool_calls,
+            response_format=form.response_format,
+            logprobs=_logprobs(body),
         ),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
@@ -78,12 +87,20 @@ def _max_tokens(body: ChatBody) -> int | None:
     return max_tokens_asked(body.max_tokens)
 
 
+def _logprobs(body: ChatBody) -> int | None:
+    """How many alternatives to tell for each token; None for no logprobs."""
+    top = body.top_logprobs
+    if top is not None and not 0 <= top <= MAX_TOP:
+        raise RequestError(f"top_logprobs must be between 0 and {MAX_TOP}, got {top}.", param="top_logprobs")
+    if top and not body.logprobs:
+        raise RequestError("top_logprobs needs logprobs: true.", param="top_logprobs")
+    return (top or 0) if body.logprobs else None
+
+
 def _refuse(body: ChatBody) -> None:
     if body.n is not None and body.n < 1:
         raise RequestError(f"n must be at least 1, got {body.n}.", param="n")
     refuse_if((body.n or 1) > 1, "n")
-    refuse_if(bool(body.logprobs), "logprobs")
-    refuse_if(bool(body.top_logprobs), "top_logprobs")
     refuse_if(bool(body.functions) and body.function_call != "none", "functions")
     refuse_if(any(modality != "text" for modality in body.modalities or []), "modalities")
     refuse_if(bool(body.audio), "audio")

@@ -14,6 +14,7 @@ from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
 from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Reader, Status, Token
 from coordinator.openai.shapes import ChatNames, Chunks, broken, completion, usage
+from coordinator.openai.telling import Answer, Delta, Terms, message_of
 from coordinator.store.rows import JobView
 from shared.errors import HiveError
 
@@ -21,8 +22,11 @@ from shared.errors import HiveError
 class WholeChat:
     """The answer in one piece."""
 
-    def __init__(self, names: ChatNames, reader: Reader, trace: Trace) -> None:
+    def __init__(self, names: ChatNames, terms: Terms, reader: Reader, trace: Trace) -> None:
         self._names = names
+        self._answered = Answer(terms)
+        self._deltas: list[Delta] = []
+        self._sent = 0
         self._reader = reader
         self._trace = trace
 
@@ -39,16 +43,20 @@ class WholeChat:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         async for event in self._reader:
             self._trace.note(event)
-            if isinstance(event, Ended):
+            if isinstance(event, Token):
+                self._deltas += self._answered.push(event.text, event.ids, event.logprobs)
+                self._sent += len(event.text)
+            elif isinstance(event, Ended):
                 headers = self._trace.headers()
                 failure = failure_of(event.view)
-                body = self._body(event.view)
-                answer = error_answer(failure, headers) if failure else json_answer(body, 200, headers)
-                await answer(scope, receive, send)
+                whole = error_answer(failure, headers) if failure else json_answer(self._body(event.view), 200, headers)
+                await whole(scope, receive, send)
 
     def _body(self, view: JobView) -> object:
         counts = usage(view.tokens_in, view.tokens_generated, view.cached_tokens)
-        return completion(self._names, view.result_text or "", view.finish_reason or "stop", counts)
+        deltas = [*self._deltas, *self._answered.push((view.result_text or "")[self._sent :]), *self._answered.finish()]
+        reason = self._answered.finish_reason(view.finish_reason or "stop")
+        return completion(self._names, message_of(deltas), reason, counts, self._answered.likelihoods())
 
 
 class StreamedChat:
@@ -58,6 +66,7 @@ class StreamedChat:
     def __init__(
         self,
         names: ChatNames,
+        terms: Terms,
         reader: Reader,
         trace: Trace,
         *,
@@ -66,6 +75,7 @@ class StreamedChat:
         silence_s: float = SILENCE_S,
     ) -> None:
         self._chunks = Chunks(names, include_usage=include_usage)
+        self._answer = Answer(terms)
         self._reader = reader
         self._trace = trace
         self._now = now
@@ -95,12 +105,19 @@ class StreamedChat:
                     continue
                 case Token(text=text):
                     self._sent += len(text)
-                    await self._write(send, self._chunks.text(text))
+                    await self._write(send, self._told(self._answer.push(text, event.ids, event.logprobs)))
                 case Ended(view=view):
                     await self._end(view, scope, receive, send)
                     return
                 case _:
                     assert_never(event)
+
+    def _told(self, deltas: list[Delta]) -> bytes:
+        """The chunks of these deltas, the first with what was told of all tokens since the last."""
+        if not deltas:
+            return b""
+        first = self._chunks.delta(deltas[0], self._answer.likelihoods())
+        return first + b"".join(self._chunks.delta(delta) for delta in deltas[1:])
 
     async def _next(self) -> JobEvent | None:
         event = self._reader.next_event()
@@ -115,9 +132,12 @@ class StreamedChat:
     async def _end(self, view: JobView, scope: Scope, receive: Receive, send: Send) -> None:
         failure = failure_of(view)
         if failure is None:
-            rest = self._chunks.text((view.result_text or "")[self._sent :])
+            rest = self._told([*self._answer.push((view.result_text or "")[self._sent :]), *self._answer.finish()])
             counts = usage(view.tokens_in, view.tokens_generated, view.cached_tokens)
-            closing = self._chunks.closing(view.finish_reason or "stop", counts)
+            reason = self._answer.finish_reason(view.finish_reason or "stop")
+            likelihoods = self._answer.likelihoods()
+            left = likelihoods if likelihoods and likelihoods["content"] else None
+            closing = self._chunks.closing(reason, counts, left)
             await self._write(send, rest + closing, more=False)
         else:
             await self._fail(failure, scope, receive, send)

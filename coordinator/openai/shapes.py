@@ -7,6 +7,9 @@ import msgspec
 DONE: Final = b"data: [DONE]\n\n"
 _ENCODER: Final = msgspec.json.Encoder()
 
+Logprobs = dict[str, Any] | None
+"""A choice's `logprobs`; None where none were asked for."""
+
 
 class ChatNames(msgspec.Struct, frozen=True):
     """What every part of one answer says alike; `created` in seconds since 1970 UTC."""
@@ -27,14 +30,11 @@ def usage(tokens_in: int, tokens_out: int, cached_tokens: int = 0) -> dict[str, 
     }
 
 
-def completion(names: ChatNames, text: str, finish_reason: str, counts: dict[str, Any]) -> dict[str, Any]:
+def completion(
+    names: ChatNames, message: dict[str, Any], finish_reason: str, counts: dict[str, Any], logprobs: Logprobs = None
+) -> dict[str, Any]:
     """A whole `chat.completion`."""
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text, "refusal": None},
-        "logprobs": None,
-        "finish_reason": finish_reason,
-    }
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish_reason}
     return {"object": "chat.completion", **msgspec.structs.asdict(names), "choices": [choice], "usage": counts}
 
 
@@ -50,19 +50,19 @@ class Chunks:
         """The first chunk: the role, once."""
         return self._choice({"role": "assistant", "content": ""}, None)
 
-    def text(self, text: str) -> bytes:
-        """New text; nothing for an empty one."""
-        return self._choice({"content": text}, None) if text else b""
+    def delta(self, delta: dict[str, Any], logprobs: Logprobs = None) -> bytes:
+        """A piece of the answer."""
+        return self._choice(delta, None, logprobs)
 
-    def closing(self, finish_reason: str, counts: dict[str, Any]) -> bytes:
-        """The finish reason, once; the counts if they were asked for; the end."""
-        end = self._choice({}, finish_reason)
+    def closing(self, finish_reason: str, counts: dict[str, Any], logprobs: Logprobs = None) -> bytes:
+        """The finish reason, once, with what is left to be told; the counts if they were asked for; the end."""
+        end = self._choice({}, finish_reason, logprobs)
         if self._include_usage:
             end += _event({**self._head, "choices": [], "usage": counts})
         return end + DONE
 
-    def _choice(self, delta: dict[str, str], finish_reason: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    def _choice(self, delta: dict[str, Any], finish_reason: str | None, logprobs: Logprobs = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
         return _event({**self._head, "choices": [choice], **self._tail})
 
 

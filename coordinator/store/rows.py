@@ -189,7 +189,7 @@ class JobView(Row, frozen=True, kw_only=True):
     salt: str
     seed: str
     store: bool
-    cached_tokens: int
+    cached_tokens: int = 0
 
 
 class JobEventRow(Row, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from coordinator.submit.placement import FIELDS, Asked
 from coordinator.submit.request import sampling
+from shared.chat.asked import AskedError, choice_of, shape_of, tools_of
 from shared.errors import RequestError
 from shared.protocol.messages import Message, Sampling
 
@@ -82,11 +83,21 @@ class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
     logit_bias: dict[str, float] | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
     response_format: Any = None
     callback_url: Any = None
     verify: Any = None
     redundancy: Any = None
     privacy: Any = None
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What a JobRequest holds the answer to, as JSON text; None for any text."""
+
+    tools: str | None = None
+    tool_choice: str | None = None
+    parallel_tool_calls: bool = True
+    response_format: str | None = None
 
 
 def conversation(messages: list[ChatMessage]) -> list[Message]:
@@ -126,8 +137,6 @@ def asked_by_body(body: CommonBody) -> Asked:
 
 def refuse_common(body: CommonBody) -> None:
     """Refuse what would change the answer's meaning if it were ignored; raises RequestError `unsupported_parameter`."""
-    refuse_if(bool(body.tools) and body.tool_choice != "none", "tools")
-    refuse_if(_asks_for_format(body.response_format), "response_format")
     refuse_if(bool(body.callback_url), "callback_url")
     refuse_if(body.verify not in (None, False, "none"), "verify")
     refuse_if(body.redundancy not in (None, 1), "redundancy")
@@ -144,10 +153,25 @@ def refuse_if(used: bool, param: str) -> None:
         )
 
 
-def _asks_for_format(response_format: Any) -> bool:
-    if response_format is None:
-        return False
-    return not (isinstance(response_format, dict) and response_format.get("type", "text") == "text")
+def form_of(body: CommonBody) -> Form:
+    """The form of the answer that a body asks for; RequestError names what is wrong with it."""
+    try:
+        tools = () if body.tool_choice == "none" else tools_of(body.tools)
+        if body.tool_choice != "none":
+            choice_of(body.tool_choice, tools)
+        shape = shape_of(body.response_format)
+    except AskedError as e:
+        raise RequestError(str(e), param=e.param) from e
+    return Form(
+        tools=_json(body.tools) if tools else None,
+        tool_choice=_json(body.tool_choice) if tools and body.tool_choice is not None else None,
+        parallel_tool_calls=body.parallel_tool_calls is not False or not tools,
+        response_format=None if shape.kind == "text" else _json(body.response_format),
+    )
+
+
+def _json(asked: Any) -> str:
+    return msgspec.json.encode(asked).decode()
 
 
 def _message(message: ChatMessage, where: str) -> Message:

@@ -14,6 +14,8 @@ from coordinator.submit.kinds import context_class
 from coordinator.submit.price import cost
 from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import Entry, named
+from shared.chat.constraint import constraint_of
+from shared.chat.grammar import GrammarError, grammar_of
 from shared.errors import Forbidden, RequestError
 from shared.ids import new_job_id
 from shared.tokens import TemplateError, Vocabulary
@@ -45,7 +47,14 @@ def by_id(asked: Submission, entry: Entry) -> Submission:
 
 
 def prompt_tokens(request: JobRequest, vocabulary: Vocabulary) -> int:
-    """How many tokens the model reads, by its own vocabulary; RequestError if its template refuses the messages."""
+    """How many tokens the model reads, by its own vocabulary; RequestError if its template refuses the messages, or if no
+    grammar can hold an answer to what is asked."""
+    try:
+        form = constraint_of(request.tools, request.tool_choice, request.parallel_tool_calls, request.response_format)
+        if form is not None:
+            grammar_of(form, vocabulary.format)
+    except GrammarError as e:
+        raise RequestError(str(e), param="tools" if str(e).startswith("tools") else "response_format") from e
     try:
         return len(vocabulary.prompt_ids(request))
     except TemplateError as e:

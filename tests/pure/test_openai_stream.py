@@ -14,10 +14,13 @@ from coordinator.dispatch.relay import Relay, WorkerPublic
 from coordinator.openai.chat import StreamedChat, WholeChat
 from coordinator.openai.shapes import ChatNames
 from coordinator.queue.lifecycle import State
+from coordinator.openai.telling import Terms
 from coordinator.store.rows import JobView
+from shared.chat.formats import GENERIC
 
 JOB = UUID(int=7)
 NAMES = ChatNames("hive-00000000", 1, "m", "fp")
+TERMS = Terms(GENERIC, lambda token: bytes([token]))
 WORKER = WorkerPublic("ab" * 32, None, "841e805ffffffff", ["IT", "VA"], "seedling")
 
 
@@ -61,7 +64,9 @@ class Exchange:
 
     def streamed(self, silence_s: float, *, include_usage: bool = False) -> "asyncio.Task[None]":
         now = asyncio.get_running_loop().time
-        chat = StreamedChat(NAMES, self.reader, self.trace, include_usage=include_usage, now=now, silence_s=silence_s)
+        chat = StreamedChat(
+            NAMES, TERMS, self.reader, self.trace, include_usage=include_usage, now=now, silence_s=silence_s
+        )
         return asyncio.create_task(chat(self.scope, self.receive, self.send))
 
 
@@ -111,7 +116,7 @@ async def test_before_the_head_a_failure_has_its_status(state: State, status: in
     if streamed:
         running = exchange.streamed(60)
     else:
-        whole = WholeChat(NAMES, exchange.reader, exchange.trace)
+        whole = WholeChat(NAMES, TERMS, exchange.reader, exchange.trace)
         running = asyncio.create_task(whole(exchange.scope, exchange.receive, exchange.send))
     exchange.relay.end(view(state))
     start, body = await exchange.next(), await exchange.next()

@@ -10,6 +10,7 @@ from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token
 from coordinator.dispatch.relay import Relay
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
+from shared.protocol.messages import Logprob
 
 JOB = UUID(int=7)
 WORKER = WorkerPublic("aa" * 32, None, "841e805ffffffff", ["IT"], "seedling")
@@ -158,3 +159,16 @@ async def test_a_job_that_ended_is_not_abandoned() -> None:
 
 async def _all(reader: object) -> list[JobEvent]:
     return [event async for event in reader]  # type: ignore[attr-defined]
+
+
+def test_logprobs_follow_their_tokens_and_are_told_once() -> None:
+    log = Channel(JOB)
+    log.assigned(1, WORKER)
+    told = [Logprob(-token) for token in range(4)]
+    assert log.tokens(1, 0, [10, 11], "ab", told[:2])
+    assert log.tokens(1, 0, [10, 11], "ab", told[:2]) is False
+    assert log.tokens(1, 0, [10, 11, 12], "abc", told[:3])
+    found = [(event.ids, event.logprobs) for event in log.events if isinstance(event, Token)]
+    assert found == [([10, 11], told[:2]), ([12], told[2:3])]
+    assert log.tokens(1, 3, [13], "d")
+    assert (log.events[-1].ids, log.events[-1].logprobs) == ([], [])  # type: ignore[union-attr]

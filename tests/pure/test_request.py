@@ -154,7 +154,7 @@ def test_a_form_that_is_none_is_named(fields: dict[str, Any], param: str) -> Non
 
 
 def test_logprobs_are_how_many_alternatives_to_tell() -> None:
-    asked = [{}, {"logprobs": False}, {"logprobs": True}, {"logprobs": True, "top_logprobs": 20}]
+    asked: list[dict[str, Any]] = [{}, {"logprobs": False}, {"logprobs": True}, {"logprobs": True, "top_logprobs": 20}]
     assert [chat(**fields).request.logprobs for fields in asked] == [None, None, 0, 20]
 
 

@@ -29,6 +29,7 @@ from coordinator.store.rows import NewJob
 from coordinator.submit.kinds import KindCache
 from coordinator.submit.writer import Writer
 from shared.catalogue import Entry
+from shared.chat.formats import GENERIC
 from shared.geo.cells import cell_of, format_cell, public_cell
 from shared.geo.index import countries
 from shared.protocol.messages import Message
@@ -45,6 +46,8 @@ GRANT = 1000 * 10_000_000
 
 class WordVocabulary:
     """Counts words, which a test can count as well."""
+
+    format = GENERIC
 
     def prompt_ids(self, asked: Any) -> list[int]:
         messages: list[Message] = asked.messages or []

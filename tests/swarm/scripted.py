@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from shared.chat.formats import GENERIC
 from shared.crypto import Context, chain_extend, chain_start, public_key, seed_commitment, verifies
 from shared.protocol.messages import (
     SUBPROTOCOL,
@@ -24,6 +25,7 @@ from shared.protocol.messages import (
     Done,
     Hardware,
     Held,
+    Logprob,
     ModelOffer,
     Offer,
     OfferBody,
@@ -59,6 +61,7 @@ class Letters:
 
     size = 257
     end_ids = frozenset({256})
+    format = GENERIC
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """The bytes of the text."""
@@ -84,7 +87,9 @@ async def speak(worker: "ScriptedWorker", offer: Offer) -> None:
     offset = len(offer.body.resume_ids)
     for start in range(0, len(ids), worker.chunk):
         frame = ids[start : start + worker.chunk], "".join(texts[start : start + worker.chunk])
-        await worker.send(Tokens(offer.body.job_id, offer.body.attempt, offset + start, *frame))
+        told = [Logprob(-1000 * token, [(token, -1000 * token)]) for token in frame[0]]
+        logprobs = [] if offer.body.logprobs is None else told if offer.body.logprobs else [Logprob(-1) for _ in told]
+        await worker.send(Tokens(offer.body.job_id, offer.body.attempt, offset + start, *frame, logprobs))
         if worker.gate is not None:
             await worker.gate.wait()
     await worker.send(worker.result(offer.body, ids, "".join(texts)))
