@@ -97,16 +97,16 @@ class Daemon:
             self._link.run, self._beat, self._deliver, self._shelf.run, self._drained, self._hurried, self._guard.run,
             Control(self._home, self).run, lambda: self._reporting.run(self.report), *beside,
         )  # fmt: skip
-        try:
-            with on_stop(self.stop):
+        with on_stop(self.stop):
+            try:
                 await self._all(loops)
-        except BaseExceptionGroup as several:
-            if (expected := _expected(several)) is None:
-                raise
-            raise expected from None
-        finally:
-            await self._shelf.stop()
-            forget_report(self._home)
+            except BaseExceptionGroup as several:
+                if (expected := _expected(several)) is None:
+                    raise
+                raise expected from None
+            finally:
+                await self._shelf.stop()
+                forget_report(self._home)
 
     async def _all(self, loops: tuple[Loop, ...]) -> None:
         async with self._group as group:

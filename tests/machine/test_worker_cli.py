@@ -83,6 +83,9 @@ async def test_an_engine_never_outlives_its_worker(tmp_path: Path) -> None:
         (["join", "--lat", "1"], "--lat and --lon together"),
         (["join", "--cell", ROME, "--coordinator", "http://example.org"], "https://"),
         (["join", "--cell", ROME, "--model", "gpt-9"], "no model gpt-9"),
+        (["join", "--cell", ROME, "--set", "limits.memory=1kB"], "limits.memory is 1.0 kB"),
+        (["join", "--cell", ROME, "--set", "memory=1kB"], "--set takes NAME=VALUE"),
+        (["join", "--cell", ROME, "--set", "when.quiet_hours=late"], "no hours"),
         (["whoami"], "hive worker join"),
     ],
 )

@@ -38,6 +38,15 @@ def test_tables_are_read_and_the_environment_and_flags_beat_them(tmp_path: Path)
     assert (found.policy.price_floor, found.policy.refuse) == (5_000_000, ("a, b",))
 
 
+def test_the_page_for_owners_shows_settings_that_are_taken(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/WORKER.md").read_text()
+    tables = page.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "config.toml").write_text(f'[worker]\ncell = "{CELL}"\n{tables}')
+    found = settings(tmp_path, {}, {})
+    assert found.policy.refuse == (r"\bbomb\b",)
+    assert (found.when.grace, found.limits.temperature, found.policy.price_floor) == (10, 85, 5_000_000)
+
+
 def test_what_is_not_written_is_a_good_guest(tmp_path: Path) -> None:
     found = settings(tmp_path, {}, {"cell": CELL})
     assert not found.when.on_battery

@@ -71,6 +71,7 @@ def test_it_fits(width: int, height: int, helping: bool) -> None:
         ({"free": 3}, "working on 1 answer"),
         ({"free": 1}, "working on 3 answers"),
         ({"loaded": []}, "loading hive-nano"),
+        ({"loaded": [], "warm": []}, "ready, waiting for jobs"),
         ({"rest": "cs2 is running", "free": 3}, "paused: cs2 is running"),
         ({"state": "connecting"}, "looking for the coordinator"),
         ({"state": "connecting", "rest": "x"}, "looking for the coordinator (paused: x)"),
@@ -80,6 +81,13 @@ def test_it_fits(width: int, height: int, helping: bool) -> None:
 )
 def test_the_first_line_says_what_it_does(changed: dict[str, Any], says: str) -> None:
     assert says in headline(report(**changed)).plain
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"), [({}, "ready"), ({"loaded": []}, "loading …"), ({"loaded": [], "warm": []}, "on disk")]
+)
+def test_each_model_is_told_of(changed: dict[str, Any], says: str) -> None:
+    assert f"hive-nano  {says}" in "\n".join(drawn(report(**changed)))
 
 
 def test_lines_are_said_when_they_change() -> None:

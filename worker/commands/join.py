@@ -25,7 +25,9 @@ from worker.hardware import hardware
 from worker.identity import existing_identity, identity
 from worker.leaving import Leaving
 from worker.log import Recent, aside, log_to
+from worker.models import LocalModel
 from worker.places import city_of_zone, local_zone
+from worker.quantities import size
 from worker.report import lives, read_report
 from worker.settings import FILE, Settings, assigned, settings, websocket_url
 from worker.where import place
@@ -125,11 +127,7 @@ def _question(words: str, ready: str) -> str:
 async def _work(home: Path, chosen: Settings, ready_file: Path | None, recent: Recent, *, on_screen: bool) -> None:
     who = identity(home, now=_clock(), entropy=secrets.token_bytes(32))
     served = model_files.verified(home, chosen.models)
-    if (most := chosen.limits.memory) and (need := sum(model.size_bytes for model in served)) > most:
-        raise WorkerCommandError(
-            f"the models need {need / 1e9:.1f} GB and limits.memory is {most / 1e9:.1f} GB; serve fewer, or allow more"
-        )
-
+    _check_memory(chosen.limits.memory, served)
     show = in_lines(typer.echo) if sys.stdout.isatty() and not on_screen else lambda _: None
     daemon = Daemon(
         home, chosen, who, served, clock=_clock, probe=hardware([]), ready_file=ready_file, show=show, recent=recent
@@ -140,6 +138,15 @@ async def _work(home: Path, chosen: Settings, ready_file: Path | None, recent: R
         await daemon.run(Screen(daemon).run)
     else:
         await daemon.run()
+
+
+def _check_memory(most: int, served: list[LocalModel]) -> None:
+    """Refuses a model that alone is larger than the owner allows; smaller ones take turns."""
+    for model in served:
+        if most and model.size_bytes > most:
+            raise WorkerCommandError(
+                f"{model.id} has {size(model.size_bytes)} and limits.memory is {size(most)}; serve a smaller one, or allow more"
+            )
 
 
 def _end(home: Path, process: psutil.Process) -> None:

@@ -9,7 +9,7 @@ def sentence(report: Report) -> str:
     """What it does now, in a line."""
     if report.state == "online" and report.rest:
         return f"paused: {report.rest}"
-    loading = [name for name in report.models if name not in report.loaded]
+    loading = [name for name in report.warm if name not in report.loaded]
     if report.state == "online" and loading:
         return f"online, loading {', '.join(loading)}"
     return report.state if report.rest is None else f"{report.state} (paused: {report.rest})"

@@ -80,8 +80,9 @@ def ago(ms: int) -> str:
 
 def _doing(report: Report) -> str:
     busy = report.slots - report.free
-    if report.loaded != report.models and not busy:
-        return "loading " + ", ".join(name for name in report.models if name not in report.loaded)
+    loading = [name for name in report.warm if name not in report.loaded]
+    if loading and not busy:
+        return f"loading {', '.join(loading)}"
     return f"working on {busy} {'answer' if busy == 1 else 'answers'}" if busy else "ready, waiting for jobs"
 
 
@@ -106,8 +107,8 @@ def _work(report: Report) -> Panel:
     full = round(busy * shown / report.slots)
     rows = _rows()
     for name in report.models[:2]:
-        loaded = name in report.loaded
-        note = ("ready", "green") if loaded else ("out of memory", "dim") if report.rest else ("loading …", "yellow")
+        note = ("loading …", "yellow") if name in report.warm else ("on disk", "dim")
+        note = ("ready", "green") if name in report.loaded else note
         rows.add_row("model", Text.assemble(name, "  ", note))
     if len(report.models) > 2:
         rows.add_row("", Text(f"and {len(report.models) - 2} more", "dim"))
