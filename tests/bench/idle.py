@@ -1,4 +1,4 @@
-"""What a worker costs while it has nothing to do: `python tests/bench/idle.py`, on a swarm of its own."""
+"""What a worker costs while it has nothing to do: `python -m tests.bench.idle`, on a swarm of its own."""
 
 import asyncio
 import tempfile
