@@ -26,6 +26,7 @@ class Hub:
         self.spoilt: set[int] = set()
         self.more: bytes = b""
         self.ranges = True
+        self.shift = 0
         self.elsewhere: str | None = None
         self.asked: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
@@ -112,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         stop = self.hub.cuts.pop(0) if self.hub.cuts else None
         self.send_response(206 if self.hub.ranges and "Range" in self.headers else 200)
         if self.hub.ranges and "Range" in self.headers:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+            self.send_header("Content-Range", f"bytes {first + self.hub.shift}-{last}/{len(content)}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self._send(body[:stop], first, cut=stop is not None)

@@ -152,6 +152,9 @@ def test_lies_about_digest_and_size(tmp_path: Path, it: Hub) -> None:
     with pytest.raises(HubError, match="more than it said"):
         fetched(tmp_path, it)
     assert nothing_stays(tmp_path)
+    it.more, it.shift = b"", 1
+    with pytest.raises(HubError, match="other bytes"):
+        fetched(tmp_path, it)
 
 
 @pytest.mark.parametrize(
