@@ -1,6 +1,6 @@
 """The parts of a grammar as data, and their text in llama.cpp's GBNF."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from math import isqrt
 from typing import Final, NamedTuple, TypeAlias
@@ -68,13 +68,24 @@ def optional(part: Part) -> Many:
 
 def plain(but: Iterable[str] = ()) -> str:
     """The class of characters that stand for themselves in a JSON string, without some."""
-    holes = sorted([*_HOLES, *((ord(char), ord(char)) for char in but)])
-    ranges, start = [], 0
-    for low, high in [*holes, (_LAST + 1, _LAST + 1)]:
-        if start < low:
-            ranges.append((start, low - 1))
-        start = max(start, high + 1)
-    return "[" + "".join(_code(a) if a == b else f"{_code(a)}-{_code(b)}" for a, b in ranges) + "]"
+    return _class_without([(0, _LAST)], [*_HOLES, *((ord(char), ord(char)) for char in but)])
+
+
+def ranged(ranges: Iterable[tuple[int, int]]) -> str:
+    """The class of these characters, as far as they stand for themselves in a JSON string; empty if none does."""
+    return _class_without(ranges, _HOLES)
+
+
+def _class_without(ranges: Iterable[tuple[int, int]], holes: Iterable[tuple[int, int]]) -> str:
+    holes = sorted(holes)
+    parts = []
+    for first, last in sorted(ranges):
+        start = first
+        for low, high in [*holes, (last + 1, last + 1)]:
+            if start < min(low, last + 1):
+                parts.append((start, min(low, last + 1) - 1))
+            start = max(start, high + 1)
+    return "[" + "".join(_code(a) if a == b else f"{_code(a)}-{_code(b)}" for a, b in parts) + "]" if parts else ""
 
 
 def joined(rules: Mapping[str, Part]) -> str:
@@ -110,7 +121,7 @@ def _shared(one: str, other: str) -> str:
 def width(rules: Mapping[str, Part]) -> int:
     """How many alternatives are open at once at most, where any of the rules begins. None may begin with itself."""
     known: dict[str, int] = {}
-    empty = _grown(rules, _may_be_empty)
+    empty = _grown(rules, may_be_empty)
 
     def of(part: Part) -> int:
         match part:
@@ -123,7 +134,7 @@ def width(rules: Mapping[str, Part]) -> int:
             case Many(inner):
                 return of(inner)
             case Seq(parts):
-                filled = next((i for i, each in enumerate(parts) if not _may_be_empty(each, empty)), len(parts))
+                filled = next((i for i, each in enumerate(parts) if not may_be_empty(each, empty)), len(parts))
                 return sum(map(of, parts[: filled + 1]))
             case _:
                 return 1
@@ -133,7 +144,7 @@ def width(rules: Mapping[str, Part]) -> int:
 
 def leads_back(rules: Mapping[str, Part]) -> bool:
     """Whether some rule begins with itself."""
-    empty = _grown(rules, _may_be_empty)
+    empty = _grown(rules, may_be_empty)
     begins = {name: set(first_refs(part, empty)) for name, part in rules.items()}
     try:
         TopologicalSorter(begins).prepare()
@@ -154,7 +165,7 @@ def reached(rules: Mapping[str, Part], root: str) -> dict[str, Part]:
     return found
 
 
-def first_refs(part: Part, empty: set[str]) -> Iterator[str]:
+def first_refs(part: Part, empty: Set[str]) -> Iterator[str]:
     """The rules that a text of this part may begin with; `empty` are the rules that fit no text at all."""
     match part:
         case Ref(name):
@@ -167,11 +178,11 @@ def first_refs(part: Part, empty: set[str]) -> Iterator[str]:
         case Seq(parts):
             for each in parts:
                 yield from first_refs(each, empty)
-                if not _may_be_empty(each, empty):
+                if not may_be_empty(each, empty):
                     break
 
 
-def _grown(rules: Mapping[str, Part], holds: Callable[[Part, set[str]], bool]) -> set[str]:
+def _grown(rules: Mapping[str, Part], holds: Callable[[Part, Set[str]], bool]) -> set[str]:
     """The rules of which something holds because it holds for the rules that they name."""
     found: set[str] = set()
     before = -1
@@ -183,21 +194,22 @@ def _grown(rules: Mapping[str, Part], holds: Callable[[Part, set[str]], bool]) -
     return found
 
 
-def _may_be_empty(part: Part, empty: set[str]) -> bool:
+def may_be_empty(part: Part, empty: Set[str]) -> bool:
+    """Whether the part fits no text at all; `empty` are the rules that do."""
     match part:
         case Ref(name):
             return name in empty
         case Alt(parts):
-            return any(_may_be_empty(each, empty) for each in parts)
+            return any(may_be_empty(each, empty) for each in parts)
         case Seq(parts):
-            return all(_may_be_empty(each, empty) for each in parts)
+            return all(may_be_empty(each, empty) for each in parts)
         case Many(inner, least):
-            return least == 0 or _may_be_empty(inner, empty)
+            return least == 0 or may_be_empty(inner, empty)
         case _:
             return part == '""'
 
 
-def _ends(part: Part, fine: set[str]) -> bool:
+def _ends(part: Part, fine: Set[str]) -> bool:
     match part:
         case Ref(name):
             return name in fine

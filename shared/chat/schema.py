@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from shared.chat.distinct import distinct
 from shared.chat.gbnf import Part, Ref, alt, endless, leads_back, literal, one_of, width
 from shared.chat.merge import ANNOTATIONS, NotMerged, merged
+from shared.chat.pattern import NoPattern, pattern_part
 from shared.chat.shapes import (
     KEYWORDS,
     Impossible,
@@ -32,11 +33,10 @@ _UNDONE: Final[dict[str, frozenset[str]]] = {
         )
     ),
     "array": frozenset(("uniqueItems", "contains", "minContains", "maxContains", "unevaluatedItems")),
-    "string": frozenset(("pattern",)),
     "integer": frozenset(("multipleOf",)),
     "number": frozenset(("multipleOf",)),
 }
-_BESIDE_NO_LIST: Final = KEYWORDS["object"].union({"items", "prefixItems"}, *_UNDONE.values())
+_BESIDE_NO_LIST: Final = KEYWORDS["object"].union({"items", "prefixItems", "pattern"}, *_UNDONE.values())
 _NEVER_DONE: Final = frozenset(("not", "if", "then", "else", "$dynamicRef", "$recursiveRef"))
 
 
@@ -201,7 +201,7 @@ class Converter:
         return one_of(texts)
 
     def _typed(self, schema: Mapping[str, Any], depth: int) -> Part:
-        kind = schema.get("type") or _implied(schema)
+        kind = schema["type"] if "type" in schema else _implied(schema)
         if isinstance(kind, list):
             return self._one_of({"anyOf": [{**schema, "type": each} for each in kind]}, depth)
         if kind is None:
@@ -222,13 +222,28 @@ class Converter:
             case "array":
                 return array_part(schema, visit, self._name)
             case "string":
-                return string_part(schema, self._rules)
+                return self._string(schema)
             case "number" | "integer":
                 return number_part(schema, kind == "integer")
             case "boolean":
                 return one_of(["true", "false"])
             case _:
                 return literal("null")
+
+    def _string(self, schema: Mapping[str, Any]) -> Part:
+        if "pattern" not in schema:
+            return string_part(schema, self._rules)
+        try:
+            if self._strict and schema.keys() & {"minLength", "maxLength"}:
+                raise NoPattern
+            return pattern_part(schema["pattern"])
+        except NoPattern as error:
+            if self._strict:
+                message = (
+                    "a pattern can be kept to only from ^ to $, without lookaround, references or lengths beside it"
+                )
+                raise SchemaError(message) from error
+        return string_part(schema, self._rules)
 
 
 def _implied(schema: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,10 @@ from worker.engine.grammar import Following
 
 VOCABULARY = Vocabulary(model_file())
 PIECES = [VOCABULARY.detokenise((token,)) for token in range(VOCABULARY.size)]
-CLOSING = np.array([piece in {b'"', b"}", b"]", b"0", b"1", b"e", b"Z"} for piece in PIECES])
+CLOSING = [
+    np.array([piece in some for piece in PIECES])
+    for some in ({b'"', b"}", b"]", b"@", b".", b"\\"}, {b"0", b"e", b"Z"})
+]
 ENDS = np.zeros(VOCABULARY.size, bool)
 ENDS[list(VOCABULARY.end_ids)] = True
 PATIENCE = 40
@@ -32,8 +35,8 @@ def walk(following: Following, seed: int, begin: str = "") -> str:
             following.close()
             return VOCABULARY.detokenise(made).decode()
         some = allowed & ~ENDS
-        if step > PATIENCE and (some & CLOSING).any():
-            some &= CLOSING
+        if step > PATIENCE:
+            some = next((some & closing for closing in CLOSING if (some & closing).any()), some)
         token = int(chance.choice(np.flatnonzero(some)))
         assert following.allows(token)
         following.accept(token)

@@ -20,6 +20,17 @@ from worker.engine.grammar import Following, GrammarError, grammar_text
 NAMES = st.sampled_from(["a", "b", "ab", "a b", 'q"', "\\", "é😀", "a\nb", "", "x" * 60])
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-200, 200), st.sampled_from([0.5, 1e20, "x", 'q"\\', "é"]))
 BOUND = st.one_of(st.integers(-1200, 1200), st.decimals(-50, 50, places=2).map(float))
+PATTERNS = [
+    r"^\d{3}-\d{4}$",
+    r"^(?:a|bc)+$",
+    r"^[A-Z][a-z_]{0,70}$",
+    r"^\w+@\w+\.(com|org)$",
+    r'^[^"\s]{2,5}"\\?$',
+    r"^.{3}$",
+    r"^#([0-9a-fA-F]{6}|[0-9a-fA-F]{3})$",
+    r"^\S\W\D?$",
+    r"^[\w.-]*[^\d-]$",
+]
 
 
 def bounded(kind: str, bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -49,6 +60,7 @@ LEAVES = st.one_of(
     st.lists(SCALARS, min_size=1, max_size=4, unique_by=repr).map(lambda values: {"enum": values}),
     SCALARS.map(lambda value: {"const": value}),
     st.just({"type": ["string", "null"], "maxLength": 3}),
+    st.sampled_from(PATTERNS).map(lambda pattern: {"type": "string", "pattern": pattern}),
     st.just({"$ref": "#/$defs/tree"}),
     st.just({}),
 )
