@@ -33,7 +33,7 @@ class Budget:
     def step(self) -> None:
         """One more call, filter or turn of a loop."""
         self._steps -= 1
-        if self._steps < 0 or time.monotonic() > self._end:
+        if self._steps < 0 or (self._steps & 15 == 0 and time.monotonic() > self._end):
             raise TooMuch("it takes too long")
 
     def make(self, characters: int) -> None:
@@ -82,7 +82,9 @@ class Budget:
 
     def operated(self, operator: str, left: Any, right: Any) -> None:
         """Refuses an operation with too large a result."""
-        if isinstance(left, int) and isinstance(right, int):
+        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            self.make(len(left) + len(right))
+        elif isinstance(left, int) and isinstance(right, int):
             _numbers(operator, left, right)
         elif operator == "*":
             self._repeated(*((left, right) if isinstance(right, int) else (right, left)))

@@ -90,10 +90,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Every call of a template."""
         self = __self
         self.budget.step()
-        owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
-        if isinstance(owner, str) and name == "replace" and len(args) >= 2:
+        owner: Any = getattr(__obj, "__self__", None)
+        name = getattr(__obj, "__name__", "") if isinstance(owner, str) else ""
+        if name == "replace" and len(args) >= 2:
             self.budget.replaced(owner, str(args[0]), str(args[1]))
-        elif isinstance(owner, str) and name == "join":
+        elif name == "join":
             args = (self._listed(args[0]),) if args else args
             self.budget.make(sum(len(str(piece)) + len(owner) for piece in args[0]) if args else 0)
         return self._made(super().call(__context, __obj, *args, **kwargs))
@@ -105,8 +106,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """An item or a slice."""
-        found = super().getitem(obj, argument)
-        return self._made(found) if isinstance(argument, slice) else found
+        if isinstance(argument, slice):
+            return self._made(super().getitem(obj, argument))
+        return obj[argument] if type(obj) is dict and argument in obj else super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether it is data, or a method that makes nothing large."""

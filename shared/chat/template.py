@@ -30,6 +30,7 @@ class ChatTemplate:
         """Raises TemplateError if it cannot be read."""
         self._source = source
         self._tokens = {"bos_token": bos, "eos_token": eos}
+        self._has_a_date = re.search(r"strftime_now\s+is\s+defined", source) is not None
         self._sandbox = Sandbox()
         try:
             if len(source) > MAX_SOURCE:
@@ -81,6 +82,10 @@ class ChatTemplate:
         return [way for plain in ways for way in (plain, lambda rows, plain=plain: alternating(plain(rows)))]
 
     @cached_property
+    def _nine(self) -> bool:
+        return _NINE.search(self._source) is not None
+
+    @cached_property
     def _takes_system(self) -> bool:
         """Whether a system message is accepted and shown."""
         rows: list[Row] = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "x"}]
@@ -111,12 +116,12 @@ class ChatTemplate:
 
     def _id(self, id_: Any) -> Any:
         """Mistral's templates take no id but of nine letters and digits."""
-        if not _NINE.search(self._source) or (isinstance(id_, str) and re.fullmatch(r"[A-Za-z0-9]{9}", id_)):
+        if not self._nine or (isinstance(id_, str) and re.fullmatch(r"[A-Za-z0-9]{9}", id_)):
             return id_
         return hashlib.sha256(str(id_).encode("utf-8", "replace")).hexdigest()[:9]
 
     def _date(self, now: datetime | None) -> dict[str, Any]:
-        if now is None and re.search(r"strftime_now\s+is\s+defined", self._source):
+        if now is None and self._has_a_date:
             return {}
         return {"strftime_now": (now or _FIXED_DATE).strftime}
 
