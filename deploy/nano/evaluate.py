@@ -20,7 +20,9 @@ from deploy.nano.samples import Sample
 from deploy.nano.template import rendered
 from shared.catalogue import catalogue
 from shared.tokens import Vocabulary
-from worker.engine.llama import BATCH, Model, Row
+from worker.engine.llama import Model
+from worker.engine.loop import Step
+from worker.engine.pace import BATCH
 
 CONTEXT = 2048
 MOST_TOKENS = 700
@@ -60,7 +62,7 @@ class Asked:
 
     def go_on(self, prompt: list[int]) -> Answer:
         """The likeliest tokens after the prompt, to the end of the answer or to 700 of them."""
-        self._model.forget(0)
+        self._model.cut(0, 0, -1)
         token, said = self._step(prompt, 0), list[int]()
         while token not in self._vocabulary.end_ids and len(said) < MOST_TOKENS:
             said.append(token)
@@ -74,8 +76,9 @@ class Asked:
 
     def _step(self, ids: list[int], start: int) -> int:
         for at in range(0, len(ids), BATCH):
-            part = ids[at : at + BATCH]
-            self._model.decode([Row(t, start + at + i, 0, at + i == len(ids) - 1) for i, t in enumerate(part)])
+            step = Step()
+            step.add(ids[at : at + BATCH], start + at, 0, wanted=at + BATCH >= len(ids))
+            self._model.decode(step)
         return int(np.argmax(self._model.logits((len(ids) - 1) % BATCH)))
 
 

@@ -1,6 +1,5 @@
 """How much of a step is Python: the loop's time outside of llama.cpp, over the whole."""
 
-import asyncio
 import sys
 from pathlib import Path
 from time import perf_counter

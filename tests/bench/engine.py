@@ -57,7 +57,9 @@ async def _beside(file: Path, name: str, *, threads: int, tokens: int, aimed: bo
         figures.append(Figure(f"{name}, first token after 200 tokens: ratio", ratio, "×", 1.1 if aimed else None))
         shares = [await _shared_prefix(ours, n) for n in range(2)]
         share = median(shares)
-        figures.append(Figure(f"{name}, 1 000 tokens in common: second over first", share, "×", 0.15 if aimed else None))
+        figures.append(
+            Figure(f"{name}, 1 000 tokens in common: second over first", share, "×", 0.15 if aimed else None)
+        )
     return figures
 
 

@@ -14,11 +14,13 @@ import numpy as np
 
 from shared.catalogue import catalogue
 from shared.tokens import silence
-from worker.engine.llama import BATCH, Model, Row
+from worker.engine.llama import Model
+from worker.engine.loop import Step
 from worker.engine.variants import PREFIX
 
 ROUNDS = 4
 WRITTEN = 256
+BATCH = 256
 
 
 def main() -> None:
@@ -45,9 +47,9 @@ def _load(library: Path) -> None:
 
 
 def _reading(model: Model) -> float:
-    model.forget(0)
+    model.cut(0, 0, -1)
     began = time.process_time()
-    model.decode([Row(100 + n, n, 0, n == BATCH - 1) for n in range(BATCH)])
+    model.decode(step_of(list(range(100, 100 + BATCH)), 0))
     model.logits(BATCH - 1)
     return BATCH / (time.process_time() - began)
 
@@ -56,9 +58,16 @@ def _writing(model: Model) -> float:
     """Greedy, after what was just read."""
     token, began = 100, time.process_time()
     for n in range(WRITTEN):
-        model.decode([Row(token, BATCH + n, 0, True)])
+        model.decode(step_of([token], BATCH + n))
         token = int(np.argmax(model.logits(0)))
     return WRITTEN / (time.process_time() - began)
+
+
+def step_of(tokens: list[int], position: int) -> Step:
+    """A run of tokens in one sequence, the last one's logits wanted."""
+    step = Step()
+    step.add(tokens, position, 0, wanted=True)
+    return step
 
 
 if __name__ == "__main__":

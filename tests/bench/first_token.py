@@ -12,7 +12,6 @@ from deploy.layout import Layout, default_cells
 from deploy.swarm import Plan, running
 from shared.catalogue import catalogue
 from shared.protocol.messages import Message, Sampling
-from shared.tokens import Vocabulary
 from tests.bench.clients import QUESTION
 from tests.bench.figure import Figure, percentile
 from tests.bench.http import Line
@@ -25,13 +24,6 @@ MAX_TOKENS = 8
 SLOTS = 4
 WORKERS = 3
 ENOUGH_S = 10
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    """What the vocabulary renders."""
-
-    messages: list[Message]
-    prompt: str | None = None
 
 
 async def measure(folder: Path) -> list[Figure]:
@@ -69,12 +61,12 @@ async def _engine() -> AsyncIterator[Engine]:
 
 
 def _request() -> Generate:
-    ids = Vocabulary(catalogue()["hive-nano"].path).prompt_ids(_Asked([Message(role="user", content=QUESTION)]))
-    return Generate(number=0, prompt=ids, max_tokens=MAX_TOKENS, sampling=Sampling(temperature=0), seed=0)
+    messages = [Message(role="user", content=QUESTION)]
+    return Generate(0, MAX_TOKENS, Sampling(temperature=0), 0, messages=messages)
 
 
 async def _direct(engine: Engine, request: Generate) -> float:
-    """Milliseconds from the call to the first token; the prompt's ids are there before."""
+    """Milliseconds from the call to the first token."""
     began, first = time.perf_counter(), 0.0
     async with contextlib.aclosing(engine.generate(request)) as events:
         async for event in events:

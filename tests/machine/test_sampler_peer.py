@@ -26,7 +26,7 @@ def peer(samplers: list[Any]) -> npt.NDArray[np.float64]:
     """llama.cpp's probabilities after these samplers and its own softmax."""
     rows = np.zeros(SIZE, np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)]))
     rows["id"], rows["logit"] = np.arange(SIZE), logits()
-    array = llama_cpp.llama_token_data_array()
+    array: Any = llama_cpp.llama_token_data_array()
     array.data = rows.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
     array.size, array.selected, array.sorted = SIZE, -1, False
     for sampler in [*samplers, llama_cpp.llama_sampler_init_dist(1)]:
