@@ -65,7 +65,7 @@ async def test_signals_reach_the_loop_and_what_was_there_comes_back(
     windows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(*_: Any) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("as on Windows")
 
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     before = signal.getsignal(signal.SIGINT)
