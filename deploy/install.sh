@@ -16,6 +16,14 @@ flags=(-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF)
 if [ "$(uname -s)" = Linux ]; then
   flags+=(-DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DCMAKE_INSTALL_BINDIR=llama_cpp/lib -DCMAKE_INSTALL_LIBDIR=llama_cpp/lib)
 fi
+case "${HIVE_GPU:-}" in
+  "") ;;
+  cuda) flags+=(-DGGML_CUDA=ON) ;;
+  vulkan) flags+=(-DGGML_VULKAN=ON) ;;
+  hip) flags+=(-DGGML_HIP=ON) ;;
+  metal) flags+=(-DGGML_METAL=ON) ;;
+  *) fail "HIVE_GPU is cuda, vulkan, hip or metal (on a Mac Metal is built anyway), not $HIVE_GPU." ;;
+esac
 export CMAKE_ARGS="${HIVE_CMAKE_ARGS:-${flags[*]}}"
 key=$(printf '%s' "$CMAKE_ARGS" | cksum | cut -d' ' -f1)
 export PIP_CACHE_DIR="$CACHE/pip-$key" PIP_DISABLE_PIP_VERSION_CHECK=1

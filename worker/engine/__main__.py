@@ -105,7 +105,14 @@ def _serve(load: Load, stdin: BinaryIO, voice: Voice) -> None:
     embedder = Embedder(model, vocabulary, voice.say)
     voice.say(
         Loaded(
-            model.context, load.slots, model.threads, engine_build(), model.load_ms, gpus(), placement, embedder.ranks
+            model.context,
+            load.slots,
+            model.threads,
+            engine_build(gpus() if placement.layers else ()),
+            model.load_ms,
+            gpus(),
+            placement.reason,
+            embedder.ranks,
         )
     )
     voice.flush()

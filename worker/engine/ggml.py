@@ -1,6 +1,7 @@
 """ggml by its C interface: the CPU variant of this machine, GPU backends beside it, the devices and the build."""
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +12,8 @@ from shared.protocol.messages import Gpu
 from shared.tokens import silence
 from worker.engine.variants import backends
 
-_CPU_DEVICE: Final = 0
-_INTEGRATED: Final = 2
-_ACCELERATOR: Final = 3
+_OFFLOADABLE: Final = frozenset({1, 2})
+"""Of ggml's kinds of devices: GPUs with memory of their own, and those that share the processor's."""
 _FEATURES: Final = b"ggml_backend_get_features"
 # Symbols of ggml by way of libllama: a wheel may hold libggml twice (by name and by soname), each with a register of
 # backends of its own, and only the one that libllama is linked to counts.
@@ -57,11 +57,14 @@ def devices() -> Devices:
     return Devices(cpu_variant(), gpus())
 
 
-def engine_build() -> str:
-    """Names the build that made the tokens: the binding, llama.cpp, and the CPU variant that was chosen."""
+def engine_build(used: Sequence[Gpu] = ()) -> str:
+    """Names the build that made the tokens: the binding, llama.cpp, the CPU variant that was chosen, and the backends of
+    the GPUs that are used."""
     _GGML.ggml_commit.restype = ctypes.c_char_p
     commit = (_GGML.ggml_commit() or b"unknown").decode()
-    return f"llama-cpp-python {llama_cpp.__version__}; ggml {commit}; {cpu_variant()}"
+    backends_used = sorted({gpu.backend.rstrip("0123456789") for gpu in used})
+    parts = [f"llama-cpp-python {llama_cpp.__version__}", f"ggml {commit}", cpu_variant(), *backends_used]
+    return "; ".join(parts)[:200]
 
 
 def cpu_variant() -> str:
@@ -87,9 +90,6 @@ def gpus() -> list[Gpu]:
     library.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
     found = [library.ggml_backend_dev_get(i) for i in range(library.ggml_backend_dev_count())]
     return [_gpu(device) for device in found if library.ggml_backend_dev_type(device) in _OFFLOADABLE]
-
-
-_OFFLOADABLE: Final = frozenset({1, _INTEGRATED})
 
 
 def _file_of(address: int) -> str:

@@ -46,9 +46,7 @@ class Batch:
         native.token = self._tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
         native.pos = self._positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
         native.n_seq_id = self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        native.seq_id = ctypes.cast(
-            self._pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id))
-        )
+        native.seq_id = ctypes.cast(self._pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id)))
         native.logits = self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
         self.native = native
 

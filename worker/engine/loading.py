@@ -18,8 +18,8 @@ MEMORY_SHARE: Final = 0.8
 """How much of the free memory a model takes where the owner named no context."""
 
 
-def loaded_model(load: Load) -> tuple[Model, str]:
-    """The model, and where its layers went in a sentence; raises ModelFileError."""
+def loaded_model(load: Load) -> tuple[Model, Placement]:
+    """The model, and where its layers went; raises ModelFileError."""
     path = Path(load.path)
     try:
         facts = facts_of_file(path)
@@ -31,7 +31,7 @@ def loaded_model(load: Load) -> tuple[Model, str]:
         raise ModelFileError(f"there is not enough memory for {path.name}; take fewer slots, or a smaller model")
     placement = placement_of(facts, context * load.slots, load.gpu_bytes)
     model = Model(path, slots=load.slots, context=context, threads=load.threads, placement=placement)
-    return model, placement.reason
+    return model, placement
 
 
 def placement_of(facts: Facts, tokens: int, most_bytes: int | None) -> Placement:
