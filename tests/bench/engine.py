@@ -5,11 +5,13 @@
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 from shared.catalogue import catalogue
 from shared.tokens import Vocabulary
@@ -38,7 +40,27 @@ async def measure(folder: Path) -> list[Figure]:
         for streams in (1, SLOTS):
             share = await python_share(file, streams=streams, threads=used)
             figures.append(Figure(f"{name}: Python's share of a step, {streams} streams", share * 100, "%", target))
-    return figures
+    return [*figures, Figure("hive-nano, from kill -9 to ready again", await _restart(nano), "s", 3)]
+
+
+async def _restart(file: Path) -> float:
+    """Seconds until an engine that was killed has its model again, the longest of some."""
+    changed = asyncio.Event()
+    engine = Engine(file, slots=SLOTS, context=CONTEXT, changed=changed.set)
+    running = asyncio.create_task(engine.run())
+    longest = 0.0
+    for _ in range(ROUNDS):
+        await engine.ready()
+        changed.clear()
+        began, pid = perf_counter(), engine.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await changed.wait()
+        await engine.ready()
+        longest = max(longest, perf_counter() - began)
+    await engine.stop()
+    await running
+    return longest
 
 
 async def _beside(file: Path, name: str, *, threads: int, tokens: int, aimed: bool) -> list[Figure]:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import demo, engines, first_token, swarm_rates
+from tests.bench import demo, engine, engines, first_token, idle, swarm_rates
 from tests.bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "coordinator": swarm_rates.measure,
     "first-token": first_token.measure,
-    "engine": engines.measure,
+    "engine": engine.measure,
+    "variants": engines.measure,
+    "idle": idle.measure,
     "demo": demo.measure,
 }
 
