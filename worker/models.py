@@ -17,6 +17,8 @@ from shared.gguf.memory import Need, need_of
 from shared.gguf.reader import GgufError
 
 FOLDER: Final = "models"
+USUAL_CONTEXT: Final = 8192
+"""Tokens for each slot where the owner says nothing: a model of today was trained on more than a home has memory for."""
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,127}")
 _NOT_IN_ID: Final = re.compile(r"[^a-z0-9._-]+")
 
@@ -52,6 +54,11 @@ def local_models(home: Path) -> dict[str, LocalModel]:
     cards = sorted((home / FOLDER).glob("*.json")) if (home / FOLDER).is_dir() else []
     added = {card.id: card for card in map(_card, cards) if card is not None}
     return {**bundled, **{name: model for name, model in added.items() if name not in bundled}}
+
+
+def planned_context(trained: int, asked: int) -> int:
+    """Tokens for each slot: as the owner asks, else 8 192, but never more than the model was trained on."""
+    return min(asked or USUAL_CONTEXT, trained or asked or USUAL_CONTEXT)
 
 
 def verified(home: Path, wanted: tuple[str, ...]) -> list[LocalModel]:

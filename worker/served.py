@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -12,12 +11,9 @@ from shared.protocol.messages import Capabilities, Hardware, ModelOffer
 from worker.engine.face import Engine
 from worker.engine.process import Engine as Process
 from worker.measured import lookup
-from worker.models import LocalModel
+from worker.models import LocalModel, planned_context
 from worker.remote.engine import RemoteEngine
 from worker.settings import Settings
-
-USUAL_CONTEXT: Final = 8192
-"""Tokens for each slot where the owner says nothing: a model of today was trained on more than a home has memory for."""
 
 
 class ServeError(HiveError):
@@ -63,7 +59,7 @@ class Served(msgspec.Struct, frozen=True):
 def serve(model: LocalModel, chosen: Settings, changed: Callable[[], None]) -> Served:
     """A model with an engine of our own that is not started yet; `changed` is called when it is loaded and when it is
     gone."""
-    context = chosen.context or min(model.context or USUAL_CONTEXT, USUAL_CONTEXT)
+    context = planned_context(model.context, chosen.context)
     engine = Process(
         Path(model.path),
         slots=chosen.slots,

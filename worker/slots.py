@@ -56,7 +56,7 @@ def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
     if body.expires_at <= terms.now:
         return "expired"
     if not terms.open:
-        return "draining"
+        return "takes no work now"
     if terms.digests.get(body.model_id) != body.model_digest:
         return "unknown model"
     if (body.messages is None) == (body.prompt is None):

@@ -105,7 +105,7 @@ async def test_a_pause_outlives_a_restart_and_ends_by_its_command(tmp_path: Path
         hello = await it.hellos.get()
         assert not hello.capabilities.jobs
         await it.offer(body(who.pk, DIGEST))
-        assert (await it.hear(Decline)).reason == "draining"
+        assert (await it.hear(Decline)).reason == "takes no work now"
         assert (await said(tmp_path, "resume"))[1] == "Working again.\n"
         await it.hear(Inventory, lambda i: i.capabilities.jobs)
         assert (await said(tmp_path, "pause", "--until", "18:00"))[1].startswith("Paused until 18:00")

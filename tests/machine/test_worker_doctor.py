@@ -16,11 +16,14 @@ from shared.processes import free_port
 from shared.protocol.handshake import make_challenge
 from shared.protocol.messages import SUBPROTOCOL
 from tests.machine.coordinator_double import ROME, clock, coordinator, server_pk
+from tests.machine.llama_server import llama_server
 from tests.machine.test_worker_cli import said
 from worker.doctor import coordinator as doctor
 from worker.doctor.devices import EngineBrokenError, found_by_a_child
 from worker.doctor.finding import Finding
+from worker.doctor.upstreams import upstreams
 from worker.known import pin
+from worker.remote.upstream import Upstream
 from worker.settings import Settings
 
 
@@ -93,3 +96,18 @@ def test_an_engine_that_does_not_start_is_a_sentence(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(EngineBrokenError, match=r"libllama\.so is gone"):
         found_by_a_child()
+
+
+async def test_an_upstream_that_serves_and_one_that_is_down_are_told_apart(tmp_path: Path) -> None:
+    async with llama_server() as server:
+        there = Upstream(url=server.url, models={"hive-nano": "nano"})
+        gone = Upstream(url=f"http://127.0.0.1:{free_port()}/v1", models={"hive-nano": "nano"})
+        strange = Upstream(url=server.url, models={"mine": "nano"})
+        found = [
+            (await asyncio.to_thread(upstreams, tmp_path, Settings(cell=ROME, models=(), openai=(one,))))[0]
+            for one in (there, gone, strange)
+        ]
+    assert [finding.state for finding in found] == ["ok", "fail", "fail"]
+    assert "serves it as nano" in found[0].sentence
+    assert "start it" in found[1].sentence
+    assert "models fetch mine" in found[2].sentence

@@ -98,7 +98,7 @@ async def test_keys_pause_resume_help_and_drain(tmp_path: Path) -> None:
             await t.shows("paused: you paused it")
             await it.hear(Inventory, lambda i: not i.capabilities.jobs)
             await it.offer(body(who, DIGEST))
-            assert (await it.hear(Decline)).reason == "draining"
+            assert (await it.hear(Decline)).reason == "takes no work now"
             t.press("p")
             await it.hear(Inventory, lambda i: i.capabilities.jobs)
             await t.shows(READY)

@@ -41,7 +41,7 @@ def test_a_right_offer_is_taken() -> None:
         (offer(WORKER), Slots(1), TERMS, "bad signature"),
         (msgspec.structs.replace(offer(), signature="00" * 64), Slots(1), TERMS, "bad signature"),
         (offer(expires_at=1000), Slots(1), TERMS, "expired"),
-        (offer(), Slots(1), msgspec.structs.replace(TERMS, open=False), "draining"),
+        (offer(), Slots(1), msgspec.structs.replace(TERMS, open=False), "takes no work now"),
         (offer(model_id="big"), Slots(1), TERMS, "unknown model"),
         (offer(model_digest="bb" * 32), Slots(1), TERMS, "unknown model"),
         (offer(prompt="both"), Slots(1), TERMS, "neither messages nor a prompt, or both"),

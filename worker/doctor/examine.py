@@ -9,8 +9,9 @@ from worker.anywhere import settings_anywhere
 from worker.doctor import coordinator, judge, machine
 from worker.doctor.devices import PATIENCE_S, found_by_a_child
 from worker.doctor.finding import Check, Finding
+from worker.doctor.upstreams import upstreams
 from worker.report import Report, lives, read_report
-from worker.settings import Settings, SettingsError, settings
+from worker.settings import Settings, SettingsError, settings, written
 
 QUICK_S: Final = 10.0
 MODELS_S: Final = 3600.0
@@ -28,7 +29,7 @@ def checks(home: Path, environment: Mapping[str, str]) -> list[Check]:
         Check("engine", PATIENCE_S + 5, lambda _: _engine(home, chosen)),
         Check("sensors", QUICK_S, lambda _: machine.sensors(chosen)),
         Check("outbox", QUICK_S, lambda _: machine.outbox(home)),
-        *([Check("models", MODELS_S, lambda show: machine.models(home, chosen, show))] if chosen else []),
+        *(_models(home, chosen) if chosen else []),
     ]
 
 
@@ -37,6 +38,13 @@ def _with(home: Path, chosen: Settings) -> list[Check]:
         Check("reach", 2 * QUICK_S, lambda _: coordinator.trips(chosen.coordinator)),
         Check("socket", 2 * QUICK_S, lambda _: coordinator.met(home, chosen, _clock)),
         Check("memory", QUICK_S, lambda _: machine.memory(home, chosen)),
+    ]
+
+
+def _models(home: Path, chosen: Settings) -> list[Check]:
+    return [
+        Check("models", MODELS_S, lambda show: machine.models(home, chosen, show)),
+        Check("upstreams", 2 * QUICK_S, lambda _: upstreams(home, chosen)),
     ]
 
 
@@ -49,7 +57,7 @@ def _engine(home: Path, chosen: Settings | None) -> list[Finding]:
 def _settings(home: Path, environment: Mapping[str, str]) -> tuple[Settings | None, Finding]:
     """What to look at, and what is to be said of it: a worker that runs was told some of it by flags."""
     report = read_report(home)
-    flags = {} if report is None or not lives(report) else _told(report)
+    flags = {} if report is None or not lives(report) else _told(home, report)
     try:
         chosen = settings(home, environment, flags)
         return chosen, Finding(
@@ -63,13 +71,10 @@ def _settings(home: Path, environment: Mapping[str, str]) -> tuple[Settings | No
         return None, wrong
 
 
-def _told(report: Report) -> dict[str, Any]:
-    return {
-        "cell": report.cell,
-        "coordinator": report.coordinator,
-        "models": tuple(report.models),
-        "slots": report.slots,
-    }
+def _told(home: Path, report: Report) -> dict[str, Any]:
+    """What a running worker was started with; which of its models another server holds stands in the file alone."""
+    told: dict[str, Any] = {"cell": report.cell, "coordinator": report.coordinator, "slots": report.slots}
+    return told if written(home).get("openai") else {**told, "models": tuple(report.models)}
 
 
 def _clock() -> int:

@@ -17,7 +17,7 @@ from worker.doctor import judge
 from worker.doctor.finding import Finding, Show
 from worker.engine.offload import Weights, place
 from worker.identity import FILE as IDENTITY, existing_identity
-from worker.models import LocalModel, local_models
+from worker.models import LocalModel, local_models, planned_context
 from worker.outbox import MOST
 from worker.quantities import size
 from worker.report import lives, read_report
@@ -76,7 +76,7 @@ def offload(home: Path, chosen: Settings, gpus: Sequence[Gpu]) -> list[Finding]:
         except (GgufError, OSError):
             continue
         weights = Weights(facts.layer_bytes, facts.outside_bytes, kv_bytes(facts) // max(1, facts.layers))
-        context = min(chosen.context, facts.context) if chosen.context else facts.context
+        context = planned_context(facts.context, chosen.context)
         reason = place(gpus, weights, tokens=context * chosen.slots, most_bytes=chosen.limits.vram).reason
         found.append(judge.offload(model.id, reason))
     return found
@@ -114,7 +114,7 @@ def _need(model: LocalModel, chosen: Settings) -> int:
         facts = facts_of_file(Path(model.path))
     except (GgufError, OSError):
         return model.size_bytes
-    context = min(chosen.context, facts.context) if chosen.context else facts.context
+    context = planned_context(facts.context, chosen.context)
     return memory_need(facts, context, chosen.slots)
 
 

@@ -1,7 +1,4 @@
-"""`python -m worker.engine`: the process that owns llama.cpp, driven over stdin and stdout by a worker.
-
-With `--devices` it prints what ggml computes on as JSON instead.
-"""
+"""`python -m worker.engine`: the process that owns llama.cpp, driven over stdin and stdout by a worker."""
 
 import contextlib
 import os
@@ -12,11 +9,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import BinaryIO, Final, assert_never
 
-import msgspec
-
 from shared.tokens import ModelFileError, Vocabulary
 from worker.engine.embedder import Embedder
-from worker.engine.ggml import devices, engine_build, gpus, load_backends
+from worker.engine.ggml import engine_build, gpus
 from worker.engine.llama import Model
 from worker.engine.loading import loaded_model
 from worker.engine.loop import Loop
@@ -58,10 +53,6 @@ def read(stream: BinaryIO) -> ToEngine | None:
 
 def main() -> None:
     """Loads one model and serves it until stdin ends. Signals are the worker's: it closes stdin when it is done."""
-    if "--devices" in sys.argv[1:]:
-        load_backends()
-        print(msgspec.json.encode(devices()).decode())
-        return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_S)

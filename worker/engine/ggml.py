@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import llama_cpp
-import msgspec
 
 from shared.protocol.messages import Gpu
 from shared.tokens import silence
@@ -19,13 +18,6 @@ _FEATURES: Final = b"ggml_backend_get_features"
 # backends of its own, and only the one that libllama is linked to counts.
 _GGML: Final = llama_cpp.llama_cpp._lib
 _LIBRARIES: Final = Path(llama_cpp.__file__).parent / "lib"
-
-
-class Devices(msgspec.Struct, frozen=True):
-    """What ggml computes on here: the GPUs, and the CPU variant."""
-
-    cpu: str
-    gpus: list[Gpu]
 
 
 class _DlInfo(ctypes.Structure):
@@ -50,11 +42,6 @@ def load_backends() -> None:
         for backend in backends(_LIBRARIES):
             library.ggml_backend_load(str(backend).encode())
     llama_cpp.llama_backend_init()
-
-
-def devices() -> Devices:
-    """The devices, once the backends are loaded."""
-    return Devices(cpu_variant(), gpus())
 
 
 def engine_build(used: Sequence[Gpu] = ()) -> str:
