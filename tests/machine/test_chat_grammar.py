@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
