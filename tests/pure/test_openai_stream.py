@@ -13,8 +13,8 @@ from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Relay, WorkerPublic
 from coordinator.openai.chat import StreamedChat, WholeChat
 from coordinator.openai.shapes import ChatNames
-from coordinator.queue.lifecycle import State
 from coordinator.openai.telling import Terms
+from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
 from shared.chat.formats import GENERIC
 
