@@ -7,6 +7,7 @@ from typing import Final, Literal, assert_never
 from nacl.signing import SigningKey
 
 from shared.crypto import sampler_seed
+from shared.errors import HiveError
 from shared.protocol.messages import Done, Failed, Held, Logprob, OfferBody, Progress, ToCoordinator, Tokens
 from shared.receipt import sign_receipt
 from worker.engine import wire
@@ -52,7 +53,10 @@ class Attempt:
     async def run(self, engine: Engine) -> Done | Failed:
         """Makes the answer; the result is signed, and not yet sent. Cancelling the task frees the slot."""
         started = self._clock()
-        loaded = await self._loaded(engine)
+        try:
+            loaded = await self._loaded(engine)
+        except HiveError as error:
+            return self._failed(error.code, error.message, retryable=True)
         ending = await self._generate(engine, self._request())
         if isinstance(ending, wire.Failed):
             return self._failed(ending.code, ending.message, retryable=ending.retryable)

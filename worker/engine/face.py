@@ -22,14 +22,14 @@ class Engine(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether it works on a request."""
+        """Whether it works on a request, or one waits for the model."""
 
     @property
     def pid(self) -> int | None:
         """The process that makes the tokens, where it is ours; None while it is down."""
 
     async def ready(self) -> Loaded:
-        """Waits until the model is loaded, waking the engine if it was parked."""
+        """Waits until the model is loaded, waking the engine if it was parked; raises EngineError where it cannot be."""
 
     async def run(self) -> None:
         """Keeps the engine up until `stop`; raises EngineError where the model cannot be served."""

@@ -1,9 +1,8 @@
 """The worker's side of an engine process: starts it, streams requests through it, notices when it dies."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
@@ -11,8 +10,8 @@ import msgspec
 import structlog
 
 from shared.errors import HiveError
+from worker.engine.child import Child, started
 from worker.engine.wire import (
-    PREFIX_BYTES,
     Cancel,
     Embed,
     Embedded,
@@ -28,13 +27,9 @@ from worker.engine.wire import (
     Prefill,
     Rank,
     Ranked,
-    ToEngine,
-    from_engine,
-    length_of,
     packed,
 )
 
-STOP_S: Final = 3.0
 RESTART_S: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
 _ENDS: Final = (Finished, Embedded, Ranked, Failed)
 _Answer = TypeVar("_Answer", Embedded, Ranked)
@@ -79,13 +74,16 @@ class Engine:
         self._changed = changed
         self._requests: dict[int, asyncio.Queue[OfRequest]] = {}
         self._number = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._up = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._awake = asyncio.Event()
         self._awake.set()
         self._stopping = asyncio.Event()
+        self._waiting = 0
+        self._refused = ""
+        self._sent_away = False
         self.loaded: Loaded | None = None
         self._parking: asyncio.Task[None] | None = None
         self.starts = 0
@@ -93,14 +91,22 @@ class Engine:
     @property
     def pid(self) -> int | None:
         """The engine's process id; None while it is down."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+        return self._child.pid if self._child is not None else None
 
     async def ready(self) -> Loaded:
-        """Waits until the model is loaded, waking the engine if it was parked."""
-        self.wake()
-        while (loaded := self.loaded) is None:
-            await self._up.wait()
-        return loaded
+        """Waits until the model is loaded, waking the engine if it was parked; raises EngineError where it cannot be."""
+        self._waiting += 1
+        self._idle.clear()
+        try:
+            while (loaded := self.loaded) is None:
+                if self._refused:
+                    raise EngineError(self._refused)
+                self.wake()
+                await self._up.wait()
+            return loaded
+        finally:
+            self._waiting -= 1
+            self._rested()
 
     @property
     def parked(self) -> bool:
@@ -109,44 +115,45 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        """Whether it works on a request."""
-        return bool(self._requests)
+        """Whether it works on a request, or one waits for the model."""
+        return bool(self._requests) or self._waiting > 0
 
     async def run(self) -> None:
         """Keeps the engine up until `stop`; after a crash it starts again with back-off. Raises EngineError where the
         model cannot be loaded."""
         crashes = 0
         while not self._stopping.is_set():
-            await self._awake.wait()
-            if self._stopping.is_set():
-                return
-            lived = await self.one_life()
+            if self.parked:
+                await self._awake.wait()
+                continue
+            lived = await self._lived()
             crashes = 0 if lived else min(crashes + 1, len(RESTART_S) - 1)
-            if not self._stopping.is_set() and not self.parked:
+            if not self._stopping.is_set() and not self._sent_away:
                 _LOG.warning("engine_crashed", starts=self.starts)
                 await self._rest(RESTART_S[crashes])
 
     async def one_life(self) -> bool:
         """Runs one process from its start to its end; whether it had the model loaded."""
         self.starts += 1
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker.engine",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment(),
-        )  # fmt: skip
+        child = self._child = await started()
         try:
-            self._write(self._load)
-            while (said := await self._hear(process)) is not None:
+            if self._stopping.is_set() or self.parked:
+                self._sent_away = True
+                return False
+            child.say(packed(self._load))
+            while (said := await child.hear()) is not None:
                 for message in said:
                     self._take(message)
             return self.loaded is not None
         finally:
-            await self._bury(process)
+            await self._bury(child)
 
     async def generate(self, request: Generate) -> AsyncGenerator[OfRequest, None]:
         """Events of one request up to Finished or Failed; its number is given here. Closing the iterator earlier
         cancels the request and frees its slot."""
-        async for event in self._asked(request):
-            yield event
+        async with aclosing(self._asked(request)) as events:
+            async for event in events:
+                yield event
 
     async def embed(self, texts: list[str]) -> Embedded:
         """A normalised vector for each text; raises RequestFailedError."""
@@ -161,7 +168,7 @@ class Engine:
         if self.parked:
             return
         self._awake.clear()
-        if self._process is not None:
+        if self._child is not None:
             self._parking = asyncio.get_running_loop().create_task(self._park())
 
     def wake(self) -> None:
@@ -172,16 +179,17 @@ class Engine:
         """Ends the engine: within 3 s by itself, else killed. `run` returns then."""
         self._stopping.set()
         self._awake.set()
-        if self._process is not None:
-            await self._end(self._process)
+        if self._child is not None:
+            await self._child.end()
 
     async def _answered(self, request: Embed | Rank, kind: type[_Answer]) -> _Answer:
         """The one answer to a request that streams nothing."""
-        async for event in self._asked(request):
-            if isinstance(event, kind):
-                return event
-            if isinstance(event, Failed):
-                raise RequestFailedError(event)
+        async with aclosing(self._asked(request)) as events:
+            async for event in events:
+                if isinstance(event, kind):
+                    return event
+                if isinstance(event, Failed):
+                    raise RequestFailedError(event)
         raise RequestFailedError(_crashed(request.number))
 
     async def _asked(self, request: Generate | Embed | Rank) -> AsyncGenerator[OfRequest, None]:
@@ -190,9 +198,15 @@ class Engine:
             return
         self._number += 1
         number = self._number
+        try:
+            frame = packed(msgspec.structs.replace(request, number=number))
+        except (OverflowError, UnicodeEncodeError):
+            why = "the request holds a number or a character that no message can carry"
+            yield Failed(number, "invalid_request", why, retryable=False)
+            return
         events = self._requests[number] = asyncio.Queue()
         self._idle.clear()
-        self._write(msgspec.structs.replace(request, number=number))
+        self._write(frame)
         ended = False
         try:
             while not ended:
@@ -201,22 +215,43 @@ class Engine:
                 yield event
         finally:
             if self._requests.pop(number, None) is not None and not ended:
-                self._write(Cancel(number))
-            if not self._requests:
-                self._idle.set()
+                self._write(packed(Cancel(number)))
+            self._rested()
+
+    def _rested(self) -> None:
+        if not self.busy:
+            self._idle.set()
 
     async def _park(self) -> None:
-        """Ends the process once nothing runs in it, unless it was woken meanwhile."""
-        await self._idle.wait()
-        if self.parked and self._process is not None:
-            await self._end(self._process)
+        """Ends the process once nothing runs in it, unless it was woken meanwhile. Who comes from now on waits for the
+        next one."""
+        while self.busy:
+            await self._idle.wait()
+        if self.parked and self._child is not None:
+            self._sent_away, self.loaded = True, None
+            self._up.clear()
+            await self._child.end()
+
+    async def _lived(self) -> bool:
+        """One life, also where there can be none now, or ever."""
+        self._sent_away = False
+        try:
+            return await self.one_life()
+        except OSError as error:
+            _LOG.warning("engine_not_started", reason=error.strerror)
+            return False
+        except EngineError as error:
+            self._refused = error.message
+            self._up.set()
+            raise
 
     def _take(self, message: FromEngine) -> None:
         match message:
             case Loaded():
-                self.loaded = message
-                self._up.set()
-                self._changed()
+                if not self._sent_away:
+                    self.loaded = message
+                    self._up.set()
+                    self._changed()
             case LoadFailed(message=why):
                 raise EngineError(why)
             case Prefill() | Made() | Finished() | Embedded() | Ranked() | Failed():
@@ -225,39 +260,21 @@ class Engine:
             case _:
                 assert_never(message)
 
-    async def _hear(self, process: asyncio.subprocess.Process) -> list[FromEngine] | None:
-        assert process.stdout is not None
-        try:
-            prefix = await process.stdout.readexactly(PREFIX_BYTES)
-            return from_engine(await process.stdout.readexactly(length_of(prefix)))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
+    def _write(self, frame: bytes) -> None:
+        if self._child is not None:
+            self._child.say(frame)
 
-    def _write(self, message: ToEngine) -> None:
-        process = self._process
-        if process is not None and process.stdin is not None and not process.stdin.is_closing():
-            process.stdin.write(packed(message))
-
-    async def _bury(self, process: asyncio.subprocess.Process) -> None:
-        """Tells every open request that its engine is gone."""
+    async def _bury(self, child: Child) -> None:
+        """Tells every open request that its engine is gone; those who wait for the next one wake it."""
         self.loaded = None
+        self._up.set()
         self._up.clear()
         requests, self._requests = self._requests, {}
         for number, events in requests.items():
             events.put_nowait(_crashed(number))
-        self._idle.set()
+        self._rested()
         self._changed()
-        await self._end(process)
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await child.end()
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -269,10 +286,3 @@ class Engine:
 
 def _crashed(number: int) -> Failed:
     return Failed(number, "engine_crashed", "the engine process ended in the middle of the request", retryable=True)
-
-
-def _environment() -> dict[str, str]:
-    """The worker's environment, with this package findable and every math library on one thread."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
