@@ -12,7 +12,7 @@ from coordinator.store.rows import StatusNumbers, WorkerRow
 from shared.catalogue import Entry
 from shared.geo.cells import format_cell, public_cell
 from shared.ids import to_gns
-from shared.protocol.messages import Capabilities, Hardware
+from shared.protocol.messages import Capabilities, Hardware, ModelOffer
 from shared.tiers import EVIDENCE, tier_name
 
 Ledger = Literal["none", "local", "testnet", "stellar"]
@@ -22,13 +22,20 @@ _NETWORKS: Final[dict[str, Ledger]] = {
 }
 _GIB: Final = 2**30
 _PER_TOKEN: Final = 1_000_000
+FEATURES: Final = ["tools", "json_mode", "structured_outputs", "logprobs"]
+"""What our own engine does with any model, by OpenRouter's names; a worker's other programs are not relied on for it."""
 
 
 class ShownModel(msgspec.Struct, frozen=True):
-    """A model at a worker."""
+    """A model at a worker: in memory, on the way there or only on its disk; `verifiability` is weak where another program
+    makes the tokens, and `tokens_per_second` is what the worker measured of one stream, 0 where it did not."""
 
     id: str
     context_length: int
+    loaded: bool
+    loading: bool
+    verifiability: str
+    tokens_per_second: float
 
 
 class ShownGpu(msgspec.Struct, frozen=True):
@@ -153,7 +160,7 @@ def shown_worker(row: WorkerRow, running: Mapping[str, int]) -> ShownWorker:
         online=row.pk in running,
         slots=capabilities.slots,
         running=running.get(row.pk, 0),
-        models=[ShownModel(model.id, model.context) for model in capabilities.models],
+        models=[_at_worker(model) for model in capabilities.models],
         hardware=_hardware(capabilities.hardware),
         engine_build=capabilities.engine_build,
         first_seen=written(row.first_seen),
@@ -206,6 +213,11 @@ def rate(samples: Sequence[tuple[float, int]]) -> float:
     return round(max(0, after - before) / (end - start), 1)
 
 
+def _at_worker(model: ModelOffer) -> ShownModel:
+    pace = round(model.mtps / 1000, 1)
+    return ShownModel(model.id, model.context, model.loaded, model.loading, model.verifiability, pace)
+
+
 def _serves(worker: WorkerFacts, entry: Entry) -> bool:
     return worker.jobs and entry.id in worker.models
 
@@ -224,7 +236,7 @@ def _shown_model(entry: Entry, workers: Sequence[WorkerFacts]) -> ShownModelEntr
         size_bytes=entry.size_bytes,
         licence=entry.licence,
         digest=entry.digest,
-        supported_features=[],
+        supported_features=[] if workers and all(worker.models[entry.id].weak for worker in workers) else FEATURES,
         is_ready=bool(workers),
         loaded=any(worker.models[entry.id].loaded for worker in workers),
         workers_online=len(workers),

@@ -131,3 +131,17 @@ async def test_a_stranger_is_told_that_it_is_not_registered(swarm: Swarm) -> Non
     told = (await ask(swarm, stranger, "why")).json()
     assert (told["registered"], told["online"], told["could_take"], told["reasons"]) == (False, False, 0, [])
     assert (await ask(swarm, stranger, "earnings")).json()["today"] == "0.0000000"
+
+
+async def test_everybody_sees_what_a_model_can_and_in_which_state_it_is_where(swarm: Swarm) -> None:
+    weak = msgspec.structs.replace(MODEL, verifiability="weak", loaded=False, loading=True, mtps=12_345)
+    async with swarm.worker(model=weak).connected(swarm.url) as worker, swarm.client() as http:
+        (shown,) = (await http.get(f"/hive/workers/{worker.pk}")).json()["models"]
+        assert shown == {
+            "id": "hive-nano", "context_length": MODEL.context, "loaded": False, "loading": True,
+            "verifiability": "weak", "tokens_per_second": 12.3,
+        }  # fmt: skip
+        assert "tools" in (await http.get("/v1/models/hive-nano")).json()["supported_features"]
+        for other in (swarm.rome, swarm.berlin, swarm.new_york):
+            del swarm.hive.hub.sessions[other.pk]
+        assert (await http.get("/v1/models/hive-nano")).json()["supported_features"] == []
