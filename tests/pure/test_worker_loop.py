@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from shared.protocol.messages import Sampling
 from tests.pure.counting_model import Counting, Letters
+from worker.engine.cache import KEPT
 from worker.engine.loop import Loop
 from worker.engine.pace import BATCH, LEAST
 from worker.engine.sequence import Prompt
@@ -193,6 +194,17 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
         run.loop.take(generate(number, [token] * 200 + [24]))
         run.to_the_end()
     assert [run.finished(n)[0].cached_tokens for n in range(5)] == [0, 0, 200, 0, 200]
+
+
+def test_ended_requests_keep_no_more_cells_than_steps_can_bear() -> None:
+    run = Run(slots=4, context=3000)
+    for number in range(1, 12):
+        run.loop.take(generate(number, [number] * 1000 + [24]))
+        run.to_the_end()
+        assert run.loop.cache.cells <= KEPT + 1002
+    run.loop.take(generate(99, [20] * 2990))
+    run.to_the_end()
+    assert run.loop.cache.kept >= 1
 
 
 def test_ten_thousand_random_steps_leak_neither_a_slot_nor_a_cell() -> None:

@@ -10,6 +10,9 @@ from worker.engine.prefixes import Prefixes
 
 LEAST = 4
 """A shorter common prefix is not worth a copy."""
+KEPT = 4096
+"""How many cells ended requests may keep, the newest of them in any case: every step looks at all cells that are taken, and
+many more than these slow it down."""
 
 
 class Memory(Protocol):
@@ -116,6 +119,9 @@ class Cache:
         for other in self._prefixes.covered(sequence) & self._kept.keys():
             del self._kept[other]
             self._drop(other)
+        running = sum(length for _, length in self._running.values())
+        while len(self._kept) > 1 and self._prefixes.cells > KEPT + running:
+            self._evict()
 
     def clear(self) -> None:
         """Forgets every kept sequence."""
