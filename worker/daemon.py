@@ -110,10 +110,11 @@ class Daemon:
 
     async def _all(self, loops: tuple[Loop, ...]) -> None:
         async with self._group as group:
-            tasks = self._shelf.start(group)
-            tasks += [group.create_task(loop()) for loop in loops]
+            self._shelf.start(group)
+            tasks = [group.create_task(loop()) for loop in loops]
             await self._stopped.wait()
             self._jobs.cancel_all()
+            self._shelf.cancel()
             for task in tasks:
                 task.cancel()
 
@@ -211,7 +212,8 @@ class Daemon:
                 self._standing = message, self._clock()
                 self._touch()
             case Wanted():
-                self._shelf.wanted(message)
+                if self._is_open:
+                    self._shelf.wanted(message)
             case Pong() | Welcome():
                 return
             case _:

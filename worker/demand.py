@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 import structlog
 
+from shared.errors import HiveError
 from shared.protocol.messages import Wanted
 from worker.models import FOLDER, LocalModel, local_models
 from worker.served import Served
@@ -24,6 +25,9 @@ class Host(Protocol):
 
     @property
     def served(self) -> Mapping[str, Served]: ...
+
+    @property
+    def away(self) -> bool: ...
 
     def offer(self, model: LocalModel) -> None:
         """Serves a model from now on."""
@@ -51,11 +55,17 @@ class Demand:
             await self.one(await self._wishes.get())
 
     async def one(self, wish: Wanted) -> None:
-        """Decides on one wish and does it."""
-        decision = await asyncio.to_thread(self._decided, wish)
+        """Decides on one wish and does it; what goes wrong with it is logged."""
+        served = dict(self._host.served)
+        try:
+            await self._do(await asyncio.to_thread(self._decided, wish, served))
+        except (HiveError, OSError) as error:
+            _LOG.warning("wish_failed", model=wish.model_id, reason=str(error))
+
+    async def _do(self, decision: Load | Fetch | Ignore) -> None:
         match decision:
             case Ignore(reason=why):
-                _LOG.info("wish_ignored", model=wish.model_id, reason=why)
+                _LOG.info("wish_ignored", reason=why)
             case Load(model=model):
                 self._load(model)
             case Fetch():
@@ -63,10 +73,10 @@ class Demand:
             case _:
                 assert_never(decision)
 
-    def _decided(self, wish: Wanted) -> Load | Fetch | Ignore:
+    def _decided(self, wish: Wanted, served: Mapping[str, Served]) -> Load | Fetch | Ignore:
         here = local_models(self._home)
-        loaded = {name for name, served in self._host.served.items() if served.loaded}
-        on_the_way = {name for name, served in self._host.served.items() if served.warm and not served.loaded}
+        loaded = {name for name, one in served.items() if one.loaded and name in here and _is(one, here[name])}
+        on_the_way = {name for name, one in served.items() if one.warm and not one.loaded}
         return decide(wish, here, loaded, self._busy | on_the_way, self._means(here))
 
     def _means(self, here: Mapping[str, LocalModel]) -> Means:
@@ -82,10 +92,11 @@ class Demand:
         )
 
     def _load(self, model: LocalModel) -> None:
-        if model.id not in self._host.served:
+        served = self._host.served.get(model.id)
+        if served is None or not _is(served, model):
             _LOG.info("wish_granted", model=model.id, what="offered")
             self._host.offer(model)
-        if self._host.use(model.id):
+        if not self._host.away and self._host.use(model.id):
             _LOG.info("wish_granted", model=model.id, what="loaded")
 
     async def _fetch(self, decision: Fetch) -> None:
@@ -93,6 +104,7 @@ class Demand:
         name = decision.listed.id
         _LOG.info("wish_granted", model=name, what="fetched")
         self._busy.add(name)
+        process = None
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "worker.fetch_wanted", name, decision.digest, str(decision.size_bytes),
@@ -101,9 +113,16 @@ class Demand:
             _, said = await process.communicate()
         finally:
             self._busy.discard(name)
+            if process is not None and process.returncode is None:
+                process.kill()
         if process.returncode != 0:
             _LOG.warning("wish_failed", model=name, reason=said.decode("utf-8", "replace").strip()[-300:])
             return
         model = await asyncio.to_thread(lambda: local_models(self._home).get(name))
         if model is not None:
             self._load(model)
+
+
+def _is(served: Served, model: LocalModel) -> bool:
+    """Whether it serves this very file, and not one that had its name before."""
+    return served.model.digest == model.digest

@@ -64,7 +64,7 @@ def planned_context(trained: int, asked: int) -> int:
 def verified(home: Path, wanted: tuple[str, ...]) -> list[LocalModel]:
     """The wanted models with their files checked against their digests (hashed again only where a file has changed);
     raises ModelError."""
-    return [_verified(_found(home, name)) for name in wanted]
+    return [checked(_found(home, name)) for name in wanted]
 
 
 def facts_of_model(file: Path) -> Facts:
@@ -163,8 +163,9 @@ def _found(home: Path, name: str) -> LocalModel:
     raise ModelError(f"there is no model {name} here, only {', '.join(sorted(here))}; {way}")
 
 
-def _verified(model: LocalModel) -> LocalModel:
-    """The model if its file is the one that was pinned: a file that looks untouched is, another one is read."""
+def checked(model: LocalModel) -> LocalModel:
+    """The model if its file is the one that was pinned: a file that looks untouched is, another one is read. Raises
+    ModelError."""
     file, again = Path(model.path), _again(model)
     try:
         stat = file.stat()

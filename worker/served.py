@@ -1,6 +1,6 @@
 """The models that this worker serves, each with its engine, and what it says of itself."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -56,9 +56,11 @@ class Served(msgspec.Struct, frozen=True):
         self.engine.wake()
 
 
-def serve(model: LocalModel, chosen: Settings, changed: Callable[[], None]) -> Served:
+def serve(
+    model: LocalModel, chosen: Settings, changed: Callable[[], None], before: Callable[[], Awaitable[None]] | None = None
+) -> Served:
     """A model with an engine of our own that is not started yet; `changed` is called when it is loaded and when it is
-    gone."""
+    gone, and it is loaded once `before` is done."""
     context = planned_context(model.context, chosen.context)
     engine = Process(
         Path(model.path),
@@ -68,6 +70,7 @@ def serve(model: LocalModel, chosen: Settings, changed: Callable[[], None]) -> S
         max_tps=chosen.max_tps,
         gpu_bytes=chosen.limits.vram,
         changed=changed,
+        before=before,
     )
     need = model.need.of(context, chosen.slots) if model.need is not None else model.size_bytes
     return Served(model, engine, context, need)

@@ -11,7 +11,8 @@ import structlog
 from shared.errors import HiveError
 from shared.protocol.messages import Capabilities, Hardware, Wanted
 from worker.demand import Demand
-from worker.models import LocalModel, local_models
+from worker.engine.process import Engine as Process
+from worker.models import LocalModel, checked, local_models
 from worker.served import Served, capabilities, serve, serve_others
 from worker.settings import Settings
 from worker.warmth import Warmth
@@ -26,29 +27,40 @@ class Shelf:
 
     def __init__(self, home: Path, chosen: Settings, models: list[LocalModel], changed: Callable[[], None]) -> None:
         self._home, self._chosen, self._changed = home, chosen, changed
-        self.served = {model.id: serve(model, chosen, changed) for model in models}
+        self.served = {model.id: self._own(model) for model in models}
         self.served |= serve_others(chosen, local_models(home) if chosen.openai else {}, changed)
         memory = chosen.limits.memory or int(psutil.virtual_memory().available * MEMORY_SHARE)
         self._warmth = Warmth(self.served, lambda: memory)
         self._demand = Demand(home, chosen, self, memory)
         self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.away = False
+        """Whether all models were told to leave the memory."""
 
     async def run(self) -> None:
         """Does what is wanted, for ever."""
         await self._demand.run()
 
-    def start(self, group: asyncio.TaskGroup) -> list["asyncio.Task[None]"]:
+    def start(self, group: asyncio.TaskGroup) -> None:
         """Runs every engine as a task of this group."""
         self._group = group
         self._warmth.begin()
-        return [group.create_task(served.engine.run()) for served in self.served.values()]
+        self._tasks += [group.create_task(served.engine.run()) for served in self.served.values()]
+
+    def cancel(self) -> None:
+        """Gives up the tasks of the engines."""
+        for task in self._tasks:
+            task.cancel()
 
     def offer(self, model: LocalModel) -> None:
-        """Serves one more model from now on; it waits on the disk until it is used."""
+        """Serves one more model from now on, in place of an older file of that name; it waits on the disk until it is
+        used."""
         assert self._group is not None
-        served = self.served[model.id] = serve(model, self._chosen, self._changed)
+        if (before := self.served.get(model.id)) is not None:
+            self._tasks.append(self._group.create_task(before.engine.stop()))
+        served = self.served[model.id] = self._own(model)
         served.park()
-        self._group.create_task(self._serve(served))
+        self._tasks.append(self._group.create_task(self._serve(served)))
         self._changed()
 
     def use(self, name: str) -> bool:
@@ -61,6 +73,7 @@ class Shelf:
 
     def park(self, away: bool) -> None:
         """Lets all models leave the memory, or has those back that fit."""
+        self.away = away
         for served in self.served.values():
             served.park() if away else served.wake()
         if not away:
@@ -78,11 +91,22 @@ class Shelf:
         """Ends every engine."""
         await asyncio.gather(*(served.engine.stop() for served in self.served.values()))
 
+    def _own(self, model: LocalModel) -> Served:
+        return serve(model, self._chosen, self._changed, lambda: self._room_for(model))
+
+    async def _room_for(self, model: LocalModel) -> None:
+        """A model is about to be loaded: once its file is seen to be the one that was pinned, and the models that make
+        room for it are gone. Raises ModelError."""
+        await asyncio.to_thread(checked, model)
+        engines = [served.engine for served in self.served.values()]
+        await asyncio.gather(*(engine.gone() for engine in engines if isinstance(engine, Process)))
+
     async def _serve(self, served: Served) -> None:
         """Runs the engine of a model that came later; one that cannot be served is not worth the others."""
         try:
             await served.engine.run()
         except HiveError as error:
             _LOG.warning("model_not_served", model=served.model.id, reason=error.message)
-            del self.served[served.model.id]
+            if self.served.get(served.model.id) is served:
+                del self.served[served.model.id]
             self._changed()

@@ -1,7 +1,7 @@
 """The worker's side of an engine process: starts it, streams requests through it, notices when it dies."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
@@ -67,11 +67,13 @@ class Engine:
         max_tps: float = 0.0,
         gpu_bytes: int | None = None,
         changed: Callable[[], None] = lambda: None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`context` in tokens for each slot (0: as trained), `max_tps` over all slots (0: no cap), `gpu_bytes` a cap over
-        all GPUs (None: what is free); `changed` is called when the model is loaded and when it is gone."""
+        all GPUs (None: what is free); `changed` is called when the model is loaded and when it is gone; each start
+        waits for `before`, which may raise a HiveError to refuse it."""
         self._load = Load(str(model), slots, context, threads, max_tps, gpu_bytes)
-        self._changed = changed
+        self._changed, self._before = changed, before
         self._requests: dict[int, asyncio.Queue[OfRequest]] = {}
         self._number = 0
         self._child: Child | None = None
@@ -119,8 +121,8 @@ class Engine:
         return bool(self._requests) or self._waiting > 0
 
     async def run(self) -> None:
-        """Keeps the engine up until `stop`; after a crash it starts again with back-off. Raises EngineError where the
-        model cannot be loaded."""
+        """Keeps the engine up until `stop`; after a crash it starts again with back-off. Raises HiveError where the model
+        cannot be loaded, or may not be."""
         crashes = 0
         while not self._stopping.is_set():
             if self.parked:
@@ -135,7 +137,8 @@ class Engine:
     async def one_life(self) -> bool:
         """Runs one process from its start to its end; whether it had the model loaded."""
         self.starts += 1
-        child = self._child = await started()
+        child = await started()
+        self._child, self._sent_away = child, False
         try:
             if self._stopping.is_set() or self.parked:
                 self._sent_away = True
@@ -174,6 +177,11 @@ class Engine:
     def wake(self) -> None:
         """Loads the model again."""
         self._awake.set()
+
+    async def gone(self) -> None:
+        """Waits until the memory is given back, where the engine was parked."""
+        if self.parked and self._parking is not None:
+            await asyncio.wait((self._parking,))
 
     async def stop(self) -> None:
         """Ends the engine: within 3 s by itself, else killed. `run` returns then."""
@@ -236,11 +244,13 @@ class Engine:
         """One life, also where there can be none now, or ever."""
         self._sent_away = False
         try:
+            if self._before is not None:
+                await self._before()
             return await self.one_life()
         except OSError as error:
             _LOG.warning("engine_not_started", reason=error.strerror)
             return False
-        except EngineError as error:
+        except HiveError as error:
             self._refused = error.message
             self._up.set()
             raise
@@ -275,6 +285,7 @@ class Engine:
         self._rested()
         self._changed()
         await child.end()
+        self._child = None
 
     async def _rest(self, seconds: float) -> None:
         try:
