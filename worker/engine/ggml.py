@@ -9,15 +9,28 @@ import llama_cpp
 
 from shared.protocol.messages import Gpu
 from shared.tokens import silence
+from worker.engine.offload import Device, used
 from worker.engine.variants import backends
 
-_OFFLOADABLE: Final = frozenset({1, 2})
-"""Of ggml's kinds of devices: GPUs with memory of their own, and those that share the processor's."""
 _FEATURES: Final = b"ggml_backend_get_features"
 # Symbols of ggml by way of libllama: a wheel may hold libggml twice (by name and by soname), each with a register of
 # backends of its own, and only the one that libllama is linked to counts.
 _GGML: Final = llama_cpp.llama_cpp._lib
 _LIBRARIES: Final = Path(llama_cpp.__file__).parent / "lib"
+
+
+class _Properties(ctypes.Structure):
+    """Of ggml: what a device says of itself, with its place on the bus if it has one, and what it can in the end."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("text", ctypes.c_char_p),
+        ("free", ctypes.c_size_t),
+        ("total", ctypes.c_size_t),
+        ("kind", ctypes.c_int),
+        ("place", ctypes.c_char_p),
+        ("can", ctypes.c_bool * 32),
+    )
 
 
 class _DlInfo(ctypes.Structure):
@@ -69,14 +82,14 @@ def cpu_variant() -> str:
 
 
 def gpus() -> list[Gpu]:
-    """The devices that layers can go to, as ggml reports them; memory in bytes."""
+    """The devices that layers can go to, as ggml reports them and in llama.cpp's order; memory in bytes."""
     library = _GGML
     library.ggml_backend_dev_count.restype = ctypes.c_size_t
     library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
     library.ggml_backend_dev_get.restype = ctypes.c_void_p
-    library.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    found = [library.ggml_backend_dev_get(i) for i in range(library.ggml_backend_dev_count())]
-    return [_gpu(device) for device in found if library.ggml_backend_dev_type(device) in _OFFLOADABLE]
+    library.ggml_backend_dev_get_props.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Properties)]
+    library.ggml_backend_dev_get_props.restype = None
+    return used([_device(library.ggml_backend_dev_get(i)) for i in range(library.ggml_backend_dev_count())])
 
 
 def _file_of(address: int) -> str:
@@ -87,17 +100,10 @@ def _file_of(address: int) -> str:
     return (info.file or b"").decode()
 
 
-def _gpu(device: int) -> Gpu:
-    library = _GGML
-    library.ggml_backend_dev_description.argtypes = library.ggml_backend_dev_name.argtypes = [ctypes.c_void_p]
-    library.ggml_backend_dev_description.restype = library.ggml_backend_dev_name.restype = ctypes.c_char_p
-    library.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p] + [ctypes.POINTER(ctypes.c_size_t)] * 2
-    library.ggml_backend_dev_memory.restype = None
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    library.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    return Gpu(
-        name=library.ggml_backend_dev_description(device).decode()[:200],
-        backend=library.ggml_backend_dev_name(device).decode()[:200],
-        memory_total=total.value,
-        memory_free=free.value,
+def _device(native: int) -> Device:
+    said = _Properties()
+    _GGML.ggml_backend_dev_get_props(native, ctypes.byref(said))
+    name, backend, place = (
+        (text or b"").decode("utf-8", "replace")[:200] for text in (said.text, said.name, said.place)
     )
+    return Device(said.kind, place, Gpu(name=name, backend=backend, memory_total=said.total, memory_free=said.free))

@@ -143,6 +143,9 @@ class Model:
         params = llama_cpp.llama_model_default_params()
         if placement is not None:
             params.n_gpu_layers = placement.layers
+            if placement.layers == 0:
+                # With a device at hand llama.cpp computes large batches on it even where no layer is there.
+                params.split_mode, params.main_gpu = llama_cpp.LLAMA_SPLIT_MODE_NONE, -1
             if self._split is not None:
                 params.tensor_split = self._split
         return params
