@@ -54,6 +54,7 @@ class Counting:
     def share(self, source: int, target: int, start: int, end: int) -> None:
         taken, cache = self.fed[source], self.fed.setdefault(target, [])
         assert end <= len(taken)
+        assert all(cell is None for _, cell in cache[start:end]), "llama.cpp would have two cells for one position"
         kept = cache[end:] if len(cache) > end else []
         self.fed[target] = [*cache[:start], *taken[start:end], *kept]
 
