@@ -10,7 +10,7 @@ from threading import Thread
 from typing import BinaryIO, Final, assert_never
 
 from shared.tokens import ModelFileError, Vocabulary
-from worker.engine.embedder import Embedder
+from worker.engine.embedder import Embedder, Texts
 from worker.engine.ggml import engine_build, gpus
 from worker.engine.llama import Model
 from worker.engine.loading import loaded_model
@@ -37,7 +37,7 @@ from worker.engine.wire import (
 SWITCH_S: Final = 0.0005
 """How long the reading of a prompt may keep the loop waiting for Python."""
 
-Command = Prompt | Failed | Embed | Rank | Cancel | None
+Command = Prompt | Failed | Texts | Cancel | None
 Commands = SimpleQueue[Command]
 
 
@@ -108,7 +108,7 @@ def _serve(load: Load, stdin: BinaryIO, voice: Voice) -> None:
     )
     voice.flush()
     commands: Commands = SimpleQueue()
-    Thread(target=_feed, args=(stdin, commands, vocabulary), daemon=True).start()
+    Thread(target=_feed, args=(stdin, commands, vocabulary, embedder), daemon=True).start()
     loop = Loop(model, vocabulary, voice.say, slots=load.slots, max_tps=load.max_tps)
     _run(model, loop, embedder, commands, voice)
     embedder.close()
@@ -119,14 +119,14 @@ def _run(model: Model, loop: Loop, embedder: Embedder, commands: Commands, voice
     """Takes what was said, does a step, passes on what came of it; until the worker has closed its end."""
     while _take(model, loop, embedder, commands):
         if embedder.busy:
-            embedder.step()
+            embedder.step(alone=loop.pause() is None)
         if loop.pause() == 0.0:
             loop.step()
         voice.flush()
 
 
-def _feed(stdin: BinaryIO, commands: Commands, vocabulary: Vocabulary) -> None:
-    """Passes commands on as they come, prompts already read into tokens; a broken one ends the engine like a closed
+def _feed(stdin: BinaryIO, commands: Commands, vocabulary: Vocabulary, embedder: Embedder) -> None:
+    """Passes commands on as they come, texts already read into tokens; a broken one ends the engine like a closed
     pipe."""
     command: ToEngine | None = None
     try:
@@ -134,7 +134,9 @@ def _feed(stdin: BinaryIO, commands: Commands, vocabulary: Vocabulary) -> None:
             match command:
                 case Generate():
                     commands.put(prepared(command, vocabulary))
-                case Embed() | Rank() | Cancel():
+                case Embed() | Rank():
+                    commands.put(embedder.read(command))
+                case Cancel():
                     commands.put(command)
                 case Load():
                     raise ValueError("the model is already loaded")
@@ -159,16 +161,17 @@ def _take(model: Model, loop: Loop, embedder: Embedder, commands: Commands) -> b
         wait = False
 
 
-def _obey(model: Model, loop: Loop, embedder: Embedder, command: Prompt | Failed | Embed | Rank | Cancel) -> None:
+def _obey(model: Model, loop: Loop, embedder: Embedder, command: Prompt | Failed | Texts | Cancel) -> None:
     match command:
         case Prompt() if not model.writes:
+            command.close()
             why = "this model embeds texts and writes none"
             loop.refuse(Failed(command.request.number, "invalid_request", why, retryable=False))
         case Prompt():
             loop.take(command)
         case Failed():
             loop.refuse(command)
-        case Embed() | Rank():
+        case Texts():
             embedder.take(command)
         case Cancel(number=number):
             loop.cancel(number)

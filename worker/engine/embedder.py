@@ -1,5 +1,6 @@
 """Embeddings and scores of documents: a second context over the same weights, made when it is first asked for."""
 
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,19 +12,22 @@ import numpy.typing as npt
 from shared.tokens import Vocabulary
 from worker.engine.llama import Batch, Model
 from worker.engine.loop import Step
-from worker.engine.wire import Embed, Embedded, Failed, FromEngine, Rank, Ranked
+from worker.engine.wire import MAX_BYTES, Embed, Embedded, Failed, FromEngine, Rank, Ranked
 
 LONGEST: Final = 2048
 """A text of more tokens is not embedded: all of it must be in one step."""
 TEXTS: Final = 32
 """How many texts may be in one step."""
+MOST_TEXTS: Final = 4096
+"""How many texts may be in one request."""
+_PLACE: Final = re.compile(r"\{query\}|\{document\}")
 _UNSPECIFIED: Final = -1
 _NONE, _MEAN, _RANK = 0, 1, 4
 _RANK_TEMPLATE: Final = "tokenizer.chat_template.rerank"
 
 
-class _Open:
-    """A request with the rows that are done so far."""
+class Texts:
+    """A request whose texts are read into ids, with the rows that are done so far."""
 
     def __init__(self, request: Embed | Rank, texts: list[list[int]]) -> None:
         self.request, self.todo = request, deque(texts)
@@ -38,40 +42,48 @@ class Embedder:
         self._model, self._vocabulary, self._say = model, vocabulary, say
         self._contexts: dict[bool, Any] = {}
         self._batch = Batch(LONGEST)
-        self._open: deque[_Open] = deque()
+        self._open: deque[Texts] = deque()
         architecture = vocabulary.metadata("general.architecture") or ""
         self.ranks = vocabulary.metadata(f"{architecture}.pooling_type") == str(_RANK)
         self._longest = min(LONGEST, vocabulary.context or LONGEST)
+        self._size = llama_cpp.llama_model_n_embd_out(model.native)
 
     @property
     def busy(self) -> bool:
         """Whether there is something to do."""
         return bool(self._open)
 
-    def take(self, request: Embed | Rank) -> None:
-        """Lets a request in, or says why not."""
+    def read(self, request: Embed | Rank) -> Texts | Failed:
+        """The request ready to be taken, or why it can never be done here; may run beside a step."""
+        asked = request.texts if isinstance(request, Embed) else request.documents
+        if len(asked) > MOST_TEXTS or 4 * self._size * len(asked) > MAX_BYTES // 2:
+            why = f"these are {len(asked)} texts; ask for fewer at once"
+            return Failed(request.number, "invalid_request", why, retryable=False)
         try:
             texts = self._texts(request)
         except ValueError as error:
-            self._say(Failed(request.number, "invalid_request", str(error), retryable=False))
-            return
+            return Failed(request.number, "invalid_request", str(error), retryable=False)
         longest = max(map(len, texts), default=0)
         if longest > self._longest:
             why = f"a text takes {longest} tokens and the model embeds {self._longest} at once"
-            self._say(Failed(request.number, "context_length_exceeded", why, retryable=False))
-            return
-        self._open.append(_Open(request, texts))
+            return Failed(request.number, "context_length_exceeded", why, retryable=False)
+        return Texts(request, texts)
+
+    def take(self, texts: Texts) -> None:
+        """Lets a request in."""
+        self._open.append(texts)
 
     def cancel(self, number: int) -> None:
         """Stops a request; nothing more is said of it."""
         self._open = deque(one for one in self._open if one.request.number != number)
 
-    def step(self) -> None:
-        """Computes the next batch of the first request, and answers it once all its texts are done."""
+    def step(self, *, alone: bool = True) -> None:
+        """Computes the next batch of the first request, and answers it once all its texts are done; a single text where
+        answers wait for the end of it."""
         one = self._open[0]
         ranking = isinstance(one.request, Rank)
-        batch: list[list[int]] = []
-        while one.todo and len(batch) < TEXTS and sum(map(len, batch)) + len(one.todo[0]) <= LONGEST:
+        batch, most = list[list[int]](), TEXTS if alone else 1
+        while one.todo and len(batch) < most and sum(map(len, batch)) + len(one.todo[0]) <= LONGEST:
             batch.append(one.todo.popleft())
         if batch:
             try:
@@ -96,7 +108,7 @@ class Embedder:
             raise ValueError("this model does not rank documents")
         template = self._vocabulary.metadata(_RANK_TEMPLATE)
         if template:
-            filled = (template.replace("{query}", request.query).replace("{document}", d) for d in request.documents)
+            filled = (_filled(template, request.query, document) for document in request.documents)
             return [self._vocabulary.tokenise(text, special=True) for text in filled]
         return [self._vocabulary.pair_ids(request.query, document) for document in request.documents]
 
@@ -111,12 +123,11 @@ class Embedder:
             llama_cpp.llama_memory_clear(memory, True)
         if llama_cpp.llama_decode(context, self._batch.fill(step)) != 0:
             raise MemoryError("llama.cpp could not embed a batch")
-        size = 1 if ranking else llama_cpp.llama_model_n_embd_out(self._model.native)
-        rows = []
-        for sequence in range(len(batch)):
-            pointer = llama_cpp.llama_get_embeddings_seq(context, sequence)
-            rows.append(np.array(np.ctypeslib.as_array(pointer, shape=(size,)), np.float32))
-        return rows
+        pointers = [llama_cpp.llama_get_embeddings_seq(context, sequence) for sequence in range(len(batch))]
+        if not all(pointers):
+            raise MemoryError("llama.cpp made no embedding of a text")
+        shape = (1 if ranking else self._size,)
+        return [np.array(np.ctypeslib.as_array(pointer, shape=shape), np.float32) for pointer in pointers]
 
     def _context(self, *, ranking: bool) -> Any:
         if ranking not in self._contexts:
@@ -139,7 +150,11 @@ class Embedder:
         return context
 
 
-def _answer(one: _Open) -> Embedded | Ranked:
+def _filled(template: str, query: str, document: str) -> str:
+    return _PLACE.sub(lambda place: query if place[0] == "{query}" else document, template)
+
+
+def _answer(one: Texts) -> Embedded | Ranked:
     if isinstance(one.request, Rank):
         return Ranked(one.request.number, [float(row[0]) for row in one.rows], one.tokens_in)
     return Embedded(one.request.number, [_normalised(row).astype("<f4").tobytes() for row in one.rows], one.tokens_in)

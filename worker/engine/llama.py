@@ -72,9 +72,7 @@ class Model:
         started = time.monotonic()
         load_backends()
         self._split = (placement or Placement()).split()
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), self._model_params(placement))
-        if not self._model:
-            raise ModelFileError(f"llama.cpp cannot load {path.name}; is it a whole GGUF file of a known architecture?")
+        self._model = self._opened(path, self._model_params(placement))
         self.threads = threads_for(path.stat().st_size, threads)
         trained = llama_cpp.llama_model_n_ctx_train(self._model)
         self.context = min(context, trained) if context > 0 else trained
@@ -88,7 +86,10 @@ class Model:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = Batch(_ROWS)
         self._size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
-        self._warm_up()
+        try:
+            self._warm_up()
+        except DecodeError as error:
+            raise ModelFileError(f"{path.name} was loaded and cannot be used: {error}") from error
         self.load_ms = int((time.monotonic() - started) * 1000)
 
     @property
@@ -129,6 +130,15 @@ class Model:
         """Gives the memory back; the model cannot be used afterwards."""
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)
+
+    @staticmethod
+    def _opened(path: Path, params: Any) -> Any:
+        model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not model:
+            raise ModelFileError(f"llama.cpp cannot load {path.name}; is it a whole GGUF file of a known architecture?")
+        if llama_cpp.llama_model_has_encoder(model):
+            raise ModelFileError(f"{path.name} reads with one half and writes with another, which Hive cannot serve")
+        return model
 
     def _warm_up(self) -> None:
         """The first step of a context is slow (pages, threads, kernels): no request should pay for it."""

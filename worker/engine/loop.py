@@ -108,8 +108,7 @@ class Loop:
         """Stops a request; nothing more is said of it."""
         for waiting in [waiting for waiting in self._waiting if waiting.request.number == number]:
             self._waiting.remove(waiting)
-            if waiting.constraint is not None:
-                waiting.constraint.close()
+            waiting.close()
         if number in self.running:
             self._end(self.running[number])
         self._fill()
@@ -171,7 +170,7 @@ class Loop:
         for event in events:
             self._say(self._timed(slot.run, event) if isinstance(event, Finished) else event)
         if slot.run.ended:
-            self._end(slot)
+            self._end(slot, keep=not isinstance(events[-1], Failed))
 
     def _timed(self, run: Sequence, event: Finished) -> Finished:
         now = self._now()

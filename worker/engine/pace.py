@@ -12,6 +12,8 @@ LEAST: Final = (16, 128)
 """A smaller chunk (while answers stream, while nothing does) wastes more than it helps."""
 _FIRST_GUESS_S: Final = 0.01
 _WEIGHT: Final = 0.3
+_LEAST_S: Final = 1e-9
+"""Of a token: a clock that stands still for a while is no division by zero."""
 
 
 class Pace:
@@ -34,6 +36,6 @@ class Pace:
     def took(self, seconds: float, rows: int, *, made: int, now: float) -> None:
         """A step of so many rows took so long, ended now, and made so many tokens."""
         if rows >= LEAST[0]:
-            self._per_token += _WEIGHT * (seconds / rows - self._per_token)
+            self._per_token = max(_LEAST_S, self._per_token + _WEIGHT * (seconds / rows - self._per_token))
         if self._max_tps > 0:
             self._next_step = max(now, self._next_step) + made / self._max_tps

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence as Items
+from math import isfinite
 from typing import Protocol
 
 from shared.protocol.messages import Logprob
@@ -43,12 +44,18 @@ class Prompt:
     def __init__(self, request: Generate, ids: list[int], constraint: Constraint | None = None) -> None:
         self.request, self.ids, self.constraint = request, ids, constraint
 
+    def close(self) -> None:
+        """Gives back what it holds outside of Python."""
+        if self.constraint is not None:
+            self.constraint.close()
+
 
 class Sequence:
     """A request while it runs; it depends on its prompt and its logits alone."""
 
     def __init__(self, prompt: Prompt, vocabulary: Tokens, *, context: int) -> None:
-        request = self.request = prompt.request
+        self._prompt, request = prompt, prompt.request
+        self.request = request
         self.tokens: list[int] = [*prompt.ids, *request.resume]
         self.position = 0
         self.number = request.number
@@ -105,10 +112,11 @@ class Sequence:
     def accept(self, logits: Floats) -> list[OfRequest]:
         """Chooses the next token; what there is to say of it, with the end if it ends the answer. Changes the logits."""
         request = self.request
-        token, told = self._choose(logits)
-        if token is None:
+        chosen = self._choose(logits)
+        if isinstance(chosen, Failed):
             self.ended = True
-            return [Failed(self.number, "grammar", "the grammar allows nothing more here", retryable=False)]
+            return [chosen]
+        token, told = chosen
         if token in self._ends:
             return [self._finished("stop")]
         if self._constraint is not None:
@@ -125,22 +133,23 @@ class Sequence:
 
     def close(self) -> None:
         """Gives back what it holds outside of Python."""
-        if self._constraint is not None:
-            self._constraint.close()
+        self._prompt.close()
 
-    def _choose(self, logits: Floats) -> tuple[int | None, list[Logprob]]:
+    def _choose(self, logits: Floats) -> tuple[int, list[Logprob]] | Failed:
         """Penalties and biases, then the sampler; where a grammar forbids its choice, the sampler over what it allows,
-        with the same noise. None where it allows nothing."""
+        with the same noise. Failed where it allows nothing, or the model's logits are no numbers."""
         request, constraint = self.request, self._constraint
         raw = logits.copy() if request.logprobs is not None else logits
         penalise(logits, request.sampling, self._counts)
         bias(logits, self._biases)
         token = choose(logits, request.sampling, request.seed, self._count)
+        if not isfinite(logits[token]):
+            return Failed(self.number, "engine_error", "the model computes no numbers any more", retryable=True)
         if constraint is not None and not constraint.allows(token):
             constraint.mask(logits)
             token = choose(logits, request.sampling, request.seed, self._count)
             if not constraint.allows(token):
-                return None, []
+                return Failed(self.number, "grammar", "the grammar allows nothing more here", retryable=False)
         if request.logprobs is None or token in self._ends:
             return token, []
         return token, [logprobs(raw, token, request.logprobs)]
