@@ -169,6 +169,7 @@ def test_wrong_settings_are_a_finding_and_the_rest_is_still_looked_at(tmp_path: 
         "sensors",
         "outbox",
         "models",
+        "upstreams",
     ]
     for environment in ({}, {"HIVE_CELL": ROME}, {"HIVE_CELL": "x"}):
         assert [check.name for check in checks(tmp_path, environment)] == everything
