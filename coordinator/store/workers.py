@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import any_, bindparam, select, update
+from sqlalchemy import ColumnElement, any_, bindparam, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, insert
 
 from coordinator.store.batch import plain
@@ -13,8 +13,10 @@ from coordinator.store.rows import ModelRow, WorkerRow
 from coordinator.store.tables import models, worker_owners, workers
 from shared.protocol.messages import ModelOffer
 
-_OWNER = (
-    select(worker_owners.c.account_id).where(worker_owners.c.worker_pk == workers.c.pk).scalar_subquery().label("owner")
+# In words: around what an INSERT returns SQLAlchemy correlates nothing, and a column would bring all workers' owners along.
+_THIS: Final[ColumnElement[str]] = literal_column("workers.pk")
+_OWNER: Final = (
+    select(worker_owners.c.account_id).where(worker_owners.c.worker_pk == _THIS).scalar_subquery().label("owner")
 )
 
 

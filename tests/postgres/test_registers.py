@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from coordinator.queue.lifecycle import State
-from coordinator.store import accounts, views, workers
+from coordinator.store import accounts, owners, views, workers
 from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView, KindSpec, WorkerRow
 from coordinator.submit.kinds import KindCache, context_class
@@ -49,6 +49,22 @@ async def register(engine: Engine, pk: str, now: datetime, cell: int = 1) -> Wor
         return await workers.upsert_worker(
             conn, pk=pk, handle="a\0b", cell=cell, evidence=1, capabilities=b"{}", countries=["IT"], now=now
         )
+
+
+async def test_each_worker_that_registers_has_its_own_owner_or_none(engine: Engine) -> None:
+    """An owner's request may not go to a stranger's machine, however many are linked when that one joins."""
+    shop, stranger, new = await open_shop(engine), uuid4(), "ee" * 32
+    async with engine.begin() as conn:
+        await accounts.create_account(conn, stranger, "stranger", NOW)
+    for pk, account in ((WORKER, shop.account), (OTHER, stranger)):
+        await register(engine, pk, NOW)
+        async with engine.begin() as conn:
+            await owners.link(conn, pk, account, NOW, spend=False)
+        assert (await register(engine, new, NOW)).owner is None
+    assert [(await register(engine, pk, NOW)).owner for pk in (WORKER, OTHER)] == [shop.account, stranger]
+    async with engine.begin() as conn:
+        seen = await workers.registered_since(conn, NOW)
+    assert {row.pk: row.owner for row in seen} == {WORKER: shop.account, OTHER: stranger, new: None}
 
 
 async def test_a_worker_keeps_its_tier_its_standing_and_its_first_day(engine: Engine) -> None:
