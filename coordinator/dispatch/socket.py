@@ -12,6 +12,7 @@ from coordinator.dispatch import inbox, joining, resume
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import HEARTBEAT_MS, LEASE_MS, Dispatch
 from coordinator.dispatch.watch import gone
+from shared.logs import bug
 from shared.protocol.closing import Closed, closed
 from shared.protocol.coordinator_end import CoordinatorEnd, HelloReceived, MessageReceived
 from shared.protocol.messages import SUBPROTOCOL, CloseCode, WorkerHello
@@ -37,6 +38,14 @@ async def worker_socket(socket: Socket, d: Dispatch) -> None:
     d.handshakes[address] = d.handshakes.get(address, 0) + 1
     try:
         session = await _handshake(socket, d)
+    except (WebSocketDisconnect, OSError):
+        return
+    except Exception as e:  # noqa: BLE001  # nobody else would ever hear that no worker can join
+        log.error("a worker could not join", **bug(e))
+        await _end(
+            socket, closed(CloseCode.OVERLOAD, "the coordinator has a fault, which its log tells; try again later")
+        )
+        return
     finally:
         _one_less(d.handshakes, address)
     if session is not None:

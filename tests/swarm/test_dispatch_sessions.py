@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
@@ -14,6 +15,7 @@ from coordinator.dispatch.state import SILENCE_MS
 from coordinator.queue.lifecycle import State
 from coordinator.store import workers
 from coordinator.store.engine import Engine
+from shared.protocol.codes import CLOSE_NUMBERS
 from shared.protocol.messages import (
     SUBPROTOCOL,
     Accept,
@@ -67,6 +69,21 @@ async def forge(worker: ScriptedWorker) -> None:
 
 async def oversize(worker: ScriptedWorker) -> None:
     await worker.send_raw(b"\x00" * ((1 << 20) + 1))
+
+
+async def test_a_fault_of_ours_at_a_join_is_in_the_log_and_the_worker_may_come_again(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "see_models", None)
+    worker = floor.worker()
+    with capture_logs() as told:
+        async with worker.connected(floor.url, refused=True):
+            await worker.gone.wait()
+    assert [entry["error"] for entry in told if entry["event"] == "a worker could not join"] == ["TypeError"]
+    assert worker.close_number == CLOSE_NUMBERS[CloseCode.OVERLOAD]
+    monkeypatch.undo()
+    async with worker.connected(floor.url):
+        assert worker.welcome is not None
 
 
 @pytest.mark.parametrize(
