@@ -144,12 +144,13 @@ class Vocabulary:
                 llama_cpp.llama_vocab_get_add_sep,
             )
         )
-        end = [llama_cpp.llama_vocab_eos(vocab)] if ends else []
+        eos, separator = llama_cpp.llama_vocab_eos(vocab), llama_cpp.llama_vocab_sep(vocab)
+        end = [eos if eos >= 0 else separator] if ends else []
         return [
             *([llama_cpp.llama_vocab_bos(vocab)] if starts else []),
             *self.tokenise(query, special=False),
             *end,
-            *([llama_cpp.llama_vocab_sep(vocab)] if parts else []),
+            *([separator] if parts else []),
             *self.tokenise(document, special=False),
             *end,
         ]
@@ -185,9 +186,11 @@ class Vocabulary:
 
     def _tokenise(self, text: str, special: bool, *, start: bool) -> list[int]:
         raw = text.encode("utf-8", "replace")
-        room = len(raw) + 2
-        buffer = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, room, start, special)
+        count, room = -len(raw) - 2, 0
+        while count < -room:
+            room = -count
+            buffer = (llama_cpp.llama_token * room)()
+            count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), buffer, room, start, special)
         if count < 0:
             raise ModelFileError(f"llama.cpp cannot tokenise with this model: {count}")
         return list(buffer[:count])

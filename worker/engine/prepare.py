@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.tokens import TemplateError, Vocabulary
+from shared.tokens import ModelFileError, TemplateError, Vocabulary
 from worker.engine.constraint import GrammarError
 from worker.engine.grammar import grammar_for
 from worker.engine.sequence import Prompt
@@ -19,7 +19,7 @@ def prepared(request: Generate, vocabulary: Vocabulary) -> Prompt | Failed:
     if why is None:
         try:
             return Prompt(request, vocabulary.prompt_ids(request), grammar_for(request, vocabulary))
-        except (TemplateError, GrammarError) as error:
+        except (TemplateError, GrammarError, ModelFileError) as error:
             why = str(error)
     return Failed(request.number, "invalid_request", why, retryable=False)
 
