@@ -57,7 +57,10 @@ class Served(msgspec.Struct, frozen=True):
 
 
 def serve(
-    model: LocalModel, chosen: Settings, changed: Callable[[], None], before: Callable[[], Awaitable[None]] | None = None
+    model: LocalModel,
+    chosen: Settings,
+    changed: Callable[[], None],
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> Served:
     """A model with an engine of our own that is not started yet; `changed` is called when it is loaded and when it is
     gone, and it is loaded once `before` is done."""
