@@ -73,7 +73,7 @@ class Daemon:
         self._home, self._chosen, self._who, self._clock, self._probe = home, chosen, who, clock, probe
         self._url = websocket_url(chosen.coordinator)
         self._wishes = chosen.policy.wishes()
-        self._shelf = Shelf(home, chosen, models, self._models_changed)
+        self._shelf = Shelf(home, chosen, models, self._models_changed, lambda: self._jobs.models)
         self._link = Link(self._url, who.key, self, clock)
         self._jobs = Jobs(
             self._shelf.served, Outbox(home / "outbox"), who.key,

@@ -61,6 +61,11 @@ class Jobs:
         return {name: served.model.digest for name, served in self._served.items()}
 
     @property
+    def models(self) -> set[str]:
+        """The models that running attempts need, from the moment that their offers were accepted."""
+        return {attempt.offer.model_id for attempt, _ in self._running.values()}
+
+    @property
     def waiting(self) -> int:
         """How many results are not acknowledged yet."""
         return len(self._outbox.keys())

@@ -1,7 +1,7 @@
 """The models of a running worker: their engines, which of them are in memory, and what is added on the way."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -23,14 +23,21 @@ _LOG: Final = structlog.get_logger("worker.models")
 
 
 class Shelf:
-    """What is served. `changed` is called when a model is loaded, gone, or new."""
+    """What is served. `changed` is called when a model is loaded, gone, or new; `taken` tells what jobs were accepted for."""
 
-    def __init__(self, home: Path, chosen: Settings, models: list[LocalModel], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        chosen: Settings,
+        models: list[LocalModel],
+        changed: Callable[[], None],
+        taken: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._home, self._chosen, self._changed = home, chosen, changed
         self.served = {model.id: self._own(model) for model in models}
         self.served |= serve_others(chosen, local_models(home) if chosen.openai else {}, changed)
         memory = chosen.limits.memory or int(psutil.virtual_memory().available * MEMORY_SHARE)
-        self._warmth = Warmth(self.served, lambda: memory)
+        self._warmth = Warmth(self.served, lambda: memory, taken)
         self._demand = Demand(home, chosen, self, memory)
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,6 +1,6 @@
 """Which models are in memory: as many as fit, and the one that was used last before one that was not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -60,10 +60,13 @@ def given_up(name: str, models: Mapping[str, Held], room: int) -> list[str] | No
 
 
 class Warmth:
-    """Wakes and parks the served models; `room` tells how many bytes they may take together."""
+    """Wakes and parks the served models; `room` tells how many bytes they may take together, `taken` the models that jobs
+    were accepted for, whose engines may not know it yet."""
 
-    def __init__(self, served: Mapping[str, Warm], room: Callable[[], int]) -> None:
-        self._served, self._room = served, room
+    def __init__(
+        self, served: Mapping[str, Warm], room: Callable[[], int], taken: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        self._served, self._room, self._taken = served, room, taken
         self._used: dict[str, int] = {}
         self._uses = 0
 
@@ -80,8 +83,7 @@ class Warmth:
         self._used[name] = self._uses
         served = self._served[name]
         if not served.warm:
-            held = {n: Held(s.need, s.warm, s.busy, self._used.get(n, 0)) for n, s in self._served.items()}
-            gone = given_up(name, held, self._room())
+            gone = given_up(name, self._held(), self._room())
             if gone is None:
                 return False
             for other in gone:
@@ -89,3 +91,10 @@ class Warmth:
                 self._served[other].park()
             served.wake()
         return True
+
+    def _held(self) -> dict[str, Held]:
+        taken = set(self._taken())
+        return {
+            name: Held(served.need, served.warm, served.busy or name in taken, self._used.get(name, 0))
+            for name, served in self._served.items()
+        }

@@ -12,12 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.protocol.messages import Inventory, Wanted
-from tests.machine.coordinator_double import ROME, coordinator, local_model, model_file
+from shared.crypto import Context, sign
+from shared.protocol.messages import Decline, Done, Inventory, Offer, Wanted
+from tests.machine.coordinator_double import JOB, ROME, body, clock, coordinator, local_model, model_file
 from tests.machine.test_worker_daemon import made
+from worker.daemon import Daemon
 from worker.demand import Demand
 from worker.engine.process import Engine, EngineError
 from worker.engine.wire import Loaded
+from worker.hardware import hardware
+from worker.identity import identity
 from worker.models import LocalModel, add
 from worker.settings import Settings, settings
 from worker.shelf import Shelf
@@ -88,6 +92,23 @@ async def test_a_model_that_a_job_waits_for_is_not_given_up_for_another(tmp_path
         assert it.use("other")
         assert isinstance(await engine(it, "other").ready(), Loaded)
         assert engine(it, "hive-nano").pid is None, "the other one was loaded before this one was gone"
+
+
+async def test_of_two_jobs_in_one_moment_one_has_its_model_and_the_other_is_declined(tmp_path: Path) -> None:
+    async with coordinator() as it:
+        who = identity(tmp_path, now=clock(), entropy=os.urandom(32))
+        flags = {"coordinator": it.url, "slots": 2, "context": 256, "limits.memory": NANO.size_bytes + 1}
+        daemon = Daemon(tmp_path, chosen(tmp_path, **flags), who, [NANO, OTHER], clock=clock, probe=hardware([]))
+        running = asyncio.create_task(daemon.run())
+        await it.hear(Inventory, lambda i: any(model.loaded for model in i.capabilities.models))
+        for number, model in enumerate(("other", "hive-nano")):
+            terms = body(who.pk, NANO.digest, number, model_id=model, max_tokens=4)
+            daemon.heard(Offer(terms, sign(it.offers_by, Context.OFFER, msgspec.to_builtins(terms))))
+        declined, done = await it.hear(Decline), await it.hear(Done)
+        assert (declined.job_id, done.receipt["job_id"]) == (JOB.format(1), JOB.format(0))
+        daemon.stop()
+        daemon.stop()
+        await running
 
 
 async def test_models_that_come_back_after_a_rest_are_those_that_fit(tmp_path: Path) -> None:

@@ -40,6 +40,19 @@ def test_a_model_that_fits_nowhere_alone_is_tried_alone() -> None:
     assert given_up("new", models, 8) == ["old"]
 
 
+def test_a_model_that_a_job_was_accepted_for_stays_although_its_engine_does_not_know_yet() -> None:
+    """Two offers in one moment: the second one would send the first one's model away, and then both were loaded."""
+    models, taken = {"a": Model(5), "b": Model(5)}, set[str]()
+    warmth = Warmth(models, lambda: 8, lambda: taken)
+    warmth.begin()
+    assert warmth.use("b")
+    taken.add("b")
+    assert not warmth.use("a")
+    assert (models["a"].warm, models["b"].warm) == (False, True)
+    taken.clear()
+    assert warmth.use("a")
+
+
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.lists(st.tuples(st.integers(0, 5), st.booleans())))
 def test_memory_is_kept_to_whatever_is_used(needs: list[int], uses: list[tuple[int, bool]]) -> None:
     models = {str(i): Model(need) for i, need in enumerate(needs)}
