@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -171,14 +171,25 @@ def assigned(words: list[str]) -> dict[str, Any]:
 def websocket_url(coordinator: str) -> str:
     """Where a coordinator takes workers; raises SettingsError for an address that is none, and for one without TLS
     that is not this machine."""
-    parts = urlsplit(coordinator if "//" in coordinator else f"https://{coordinator}")
+    parts = _address(coordinator)
     schemes = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
+    if parts is None or parts.scheme not in schemes or not parts.hostname:
         raise SettingsError(f"{coordinator} is no address of a coordinator; it looks like https://hive.example.org")
     scheme = schemes[parts.scheme]
     if scheme == "ws" and not is_loopback(parts.hostname):
         raise SettingsError(f"{parts.hostname} is not this machine, so its address must begin with https://")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/hive/worker"
+
+
+def _address(coordinator: str) -> SplitResult | None:
+    """Its parts; None where it is no address, or holds a name and a password, which nobody here would ever need."""
+    try:
+        parts = urlsplit(coordinator if "//" in coordinator else f"https://{coordinator}")
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    is_plain = parts.netloc.isprintable() and not any(letter.isspace() or letter == "@" for letter in parts.netloc)
+    return parts if has_port and is_plain else None
 
 
 def is_loopback(host: str) -> bool:

@@ -70,6 +70,18 @@ def test_workers_dial_by_tls_or_this_machine(address: str, url: str) -> None:
     assert websocket_url(address) == url
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["", "://", "ftp://hive.example.org", "two words", "http://127.0.0.1:port", "http://127.0.0.1:99999",
+     "http://127.0.0.1:0", "http://[::1", "https://me:secret@hive.example.org", "https://hive\x1b.example.org"],
+)  # fmt: skip
+def test_what_is_no_address_is_said_in_a_sentence(address: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"is no address of a coordinator; it looks like https://hive\.example\.org"
+    ):
+        websocket_url(address)
+
+
 def test_a_pin_is_a_key_or_its_fingerprint() -> None:
     key = "ab" * 32
     assert fits_pin("", key)
