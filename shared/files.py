@@ -7,6 +7,14 @@ from pathlib import Path
 
 def write_private(file: Path, content: bytes) -> None:
     """Replaces the file in one step, mode 600; its folder is made with mode 700 if it is missing."""
+    try:
+        _replace(file, content)
+    except OSError as error:
+        error.filename = error.filename or str(file)  # a full disk is told without one, and nobody knows what failed
+        raise
+
+
+def _replace(file: Path, content: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -87,7 +87,14 @@ class Control:
         except OSError as error:
             _LOG.warning("no_control", reason=error.strerror)
         finally:
-            (self._home / FILE).unlink(missing_ok=True)
+            self._close()
+
+    def _close(self) -> None:
+        """Removes the door, but not one that another worker of this home has put in its place."""
+        file = self._home / FILE
+        with suppress(OSError):
+            if self._token.encode() in file.read_bytes():
+                file.unlink()
 
     async def _call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._callers += 1

@@ -1,5 +1,7 @@
 """What a running worker tells the other commands on its machine: HIVE_HOME/worker.json."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -85,5 +87,8 @@ def lives(report: Report) -> bool:
 
 
 def forget_report(home: Path) -> None:
-    """Removes the report, once the daemon has ended."""
-    (home / FILE).unlink(missing_ok=True)
+    """Removes the report once this daemon has ended, but not that of another one that runs in the same home."""
+    report = read_report(home)
+    if report is None or report.pid == os.getpid() or not lives(report):
+        with suppress(OSError):
+            (home / FILE).unlink()

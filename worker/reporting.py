@@ -101,6 +101,9 @@ class Reporting:
         except OSError as error:
             _LOG.warning("report_not_written", reason=error.strerror)
         if self._ready_file is not None and is_ready(report):
-            await asyncio.to_thread(write_private, self._ready_file, msgspec.json.encode(report))
-            self._ready_file = None
+            file, self._ready_file = self._ready_file, None
+            try:
+                await asyncio.to_thread(write_private, file, msgspec.json.encode(report))
+            except OSError as error:
+                _LOG.warning("ready_file_not_written", file=str(file), reason=error.strerror)
         self._show(report)
