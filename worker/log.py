@@ -70,7 +70,7 @@ def log_to(out: TextIO, level: str, recent: Recent, *, bounded: bool = False) ->
             recent,
             *([_Bounded(out)] if bounded else []),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=out.isatty()),
+            structlog.dev.ConsoleRenderer(colors=out.isatty() and "NO_COLOR" not in os.environ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(out),

@@ -51,6 +51,12 @@ class Terminal:
         flags = termios.tcgetattr(self.child.child_fd)[3]
         return bool(flags & termios.ICANON) and bool(flags & termios.ECHO)
 
+    def cook(self) -> None:
+        """Has the terminal as a shell sets it when a program in it was stopped."""
+        flags = termios.tcgetattr(self.child.child_fd)
+        flags[3] |= termios.ICANON | termios.ECHO
+        termios.tcsetattr(self.child.child_fd, termios.TCSANOW, flags)
+
     async def shows(self, *words: str, seconds: float = 20) -> str:
         """Waits until all of these are on the screen."""
 

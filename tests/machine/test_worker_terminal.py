@@ -11,6 +11,7 @@ from shared.geo.cells import cell_of, format_cell
 from shared.protocol.messages import Ack, CloseCode, Decline, Done, Inventory, Leave, Standing, Tokens
 from tests.machine.coordinator_double import ROME, Coordinator, body, clock, coordinator, local_model
 from tests.machine.terminal import Terminal, terminal
+from tests.support_wait import eventually
 
 DIGEST = local_model().digest
 READY = "ready, waiting for jobs"
@@ -116,6 +117,24 @@ async def test_keys_pause_resume_help_and_drain(tmp_path: Path) -> None:
             await ended_well(t)
 
 
+async def test_keys_are_read_again_after_the_worker_was_stopped_and_went_on(tmp_path: Path) -> None:
+    async with coordinator() as it:
+        with terminal(tmp_path, *joining(it)) as t:
+            await t.shows(READY)
+            t.child.kill(signal.SIGSTOP)
+            t.cook()
+            t.child.kill(signal.SIGCONT)
+
+            async def raw() -> bool:
+                return not t.cooked()
+
+            await eventually(raw, 10, "single keys")
+            t.press("p")
+            await t.shows("you paused it")
+            t.press("q")
+            await ended_well(t)
+
+
 async def test_ctrl_c_drains_and_says_so_and_twice_ends_at_once(tmp_path: Path) -> None:
     async with coordinator() as it:
         with terminal(tmp_path, *joining(it, "--max-tps", "10")) as t:
@@ -146,6 +165,8 @@ async def test_where_no_picture_is_wanted_there_are_lines(tmp_path: Path, plain:
             t.child.kill(signal.SIGINT)
             assert await t.ends() == 0
             assert b"\x1b[?1049h" not in t.raw
+            assert b"welcomed" in t.raw
+            assert "NO_COLOR" not in plain or b"\x1b[" not in t.raw
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(160, 50), (60, 21), (60, 20), (30, 8)])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 MOST_LETTERS = 300
 ApiKey = Annotated[
-    str,
-    typer.Option("--api-key", envvar="HIVE_API_KEY", help="An API key of your account.", prompt=True, hide_input=True),
+    str | None,
+    typer.Option("--api-key", envvar="HIVE_API_KEY", help="An API key of your account; without it, it is asked for."),
 ]
 Spend = Annotated[
     bool, typer.Option("--spend", help="What this worker earns goes to your account's balance, for your own requests.")
@@ -36,9 +37,9 @@ class LinkError(HiveError):
     retryable = False
 
 
-def link(api_key: ApiKey, spend: Spend = False, coordinator: Coordinator = None, as_json: Json = False) -> None:
+def link(api_key: ApiKey = None, spend: Spend = False, coordinator: Coordinator = None, as_json: Json = False) -> None:
     """Link this worker to your account: your own requests go first on it."""
-    told = _asked("POST", coordinator, {"spend": spend}, api_key)
+    told = _asked("POST", coordinator, {"spend": spend}, api_key or _typed_key())
     said = f"This worker is linked to {_printable(told.get('owner'))}"
     what = "what it earns goes to that account's balance when it is due" if spend else "it is paid what it earns"
     typer.echo(json.dumps(told) if as_json else f"{said}; {what}.")
@@ -48,6 +49,12 @@ def unlink(coordinator: Coordinator = None, as_json: Json = False) -> None:
     """Part this worker from the account that it is linked to."""
     told = _asked("DELETE", coordinator)
     typer.echo(json.dumps(told) if as_json else "This worker is linked to no account.")
+
+
+def _typed_key() -> str:
+    if not sys.stdin.isatty():
+        raise LinkError("there is no terminal to ask for an API key; give it with --api-key, or in HIVE_API_KEY")
+    return str(typer.prompt("API key", hide_input=True))
 
 
 def _asked(method: str, coordinator: str | None, body: Any = None, api_key: str | None = None) -> dict[str, Any]:

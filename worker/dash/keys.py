@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,13 +38,19 @@ def _terminal(descriptor: int, pressed: Callable[[str], None]) -> Iterator[None]
 
     loop = asyncio.get_running_loop()
     before = termios.tcgetattr(descriptor)
-    try:
+
+    def single() -> None:
         tty.setcbreak(descriptor)
         _without_suspend(termios, descriptor)
+
+    try:
+        single()
+        loop.add_signal_handler(signal.SIGCONT, single)  # whoever stopped us has set the terminal for a shell since
         loop.add_reader(descriptor, _read, loop, descriptor, pressed)
         yield
     finally:
         loop.remove_reader(descriptor)
+        loop.remove_signal_handler(signal.SIGCONT)
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
