@@ -128,7 +128,7 @@ def nobody(counts: Counts, where: Asking) -> str:
     """Why nobody takes the job, by the rule at which the last candidates fall away."""
     steps = (
         (counts.online, "no worker is online"),
-        (counts.owner, "no worker online is linked to your account"),
+        (counts.owner, "no worker that is linked to your account is online and takes jobs"),
         (counts.has_model, "no worker online has the model"),
         (counts.in_place, "no worker that has the model is in that place"),
         (counts.tier, "no worker there has a high enough tier"),
