@@ -74,6 +74,7 @@ WIDE static int32_t largest(const float *logits, int32_t n) {
 static inline float exp_of(float x) {
     uint32_t bits, least = 0xC2AE0000u; /* -87 */
     memcpy(&bits, &x, sizeof bits);
+    bits |= 0x80000000u; /* -0 for 0, and every NaN is beyond the least */
     uint32_t kept = bits <= least ? 0xFFFFFFFFu : 0u;
     bits = bits <= least ? bits : least;
     memcpy(&x, &bits, sizeof x);

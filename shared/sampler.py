@@ -56,6 +56,9 @@ def choose(logits: Floats, sampling: Sampling, seed: int, position: int) -> int:
 
 def chosen_by_numpy(logits: Floats, sampling: Sampling, seed: int, position: int) -> int:
     """What `choose` promises, without the compiled part."""
+    logits = np.where(np.isnan(logits), -np.inf, logits)
+    if not np.isfinite(np.max(logits)):
+        return int(np.argmax(logits))
     if sampling.temperature <= 0:
         return int(np.argmax(logits))
     temperature = sampling.temperature / MILLION

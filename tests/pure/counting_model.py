@@ -32,6 +32,7 @@ class Counting:
         self.last: Step = Step()
         self.steps: list[int] = []
         self.broken = False
+        self.numbers = True
 
     def decode(self, step: Step) -> None:
         if self.broken:
@@ -49,7 +50,7 @@ class Counting:
         assert self.last.wanted[row]
         out = np.zeros(27, np.float32)
         out[(self.last.tokens[row] + 1) % 27] = 9.0
-        return out
+        return out if self.numbers else out * np.nan
 
     def share(self, source: int, target: int, start: int, end: int) -> None:
         taken, cache = self.fed[source], self.fed.setdefault(target, [])

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from shared.protocol.messages import Sampling
-from shared.sampler import Floats, bias, choose, chosen_by_numpy, gumbel, logprobs, penalise
+from shared.sampler import MILLION, Floats, bias, choose, chosen_by_numpy, gumbel, logprobs, penalise
 
 MASK = (1 << 64) - 1
 Logits = list[float]
@@ -146,3 +146,24 @@ def test_no_penalty_leaves_the_logits_alone() -> None:
     logits = np.array([2.0, 1.0], np.float32)
     penalise(logits, Sampling(), {0: 3})
     assert logits.tolist() == [2.0, 1.0]
+
+
+@example([0.0, np.nan, 3.0, 3e38] * 160, 1, 600, 900_000, 0)
+@given(
+    st.lists(
+        st.sampled_from([0.0, -1.5, 3.0, -np.inf, np.inf, np.nan, -np.nan, 3e38, -3e38]), min_size=1, max_size=700
+    ),
+    st.sampled_from([0, 1, 700_000, 2**60]),
+    st.sampled_from([0, 1, 5, 600, 2**31 - 1]),
+    st.sampled_from([-1, 0, 1, 900_000, MILLION, 2**60]),
+    st.sampled_from([-1, 0, 50_000, 2**60]),
+)
+def test_numbers_that_are_none_still_give_a_token_of_the_vocabulary(
+    values: list[float], temperature: int, top_k: int, top_p: int, min_p: int
+) -> None:
+    logits: Floats = np.array(values, np.float32)
+    for way in (choose, chosen_by_numpy):
+        chosen = way(logits, Sampling(temperature, top_p, min_p, top_k), 5, 3)
+        assert 0 <= chosen < len(values)
+        if any(np.isfinite(values)) and not np.isposinf(values).any():
+            assert np.isfinite(values[chosen])

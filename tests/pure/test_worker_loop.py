@@ -8,7 +8,7 @@ from shared.protocol.messages import Sampling
 from tests.pure.counting_model import Counting, Letters
 from worker.engine.cache import KEPT
 from worker.engine.loop import Loop
-from worker.engine.pace import BATCH, LEAST
+from worker.engine.pace import BATCH, LEAST, Pace
 from worker.engine.sequence import Prompt
 from worker.engine.wire import Failed, Finished, FromEngine, Generate, Made, Prefill
 
@@ -97,6 +97,23 @@ def test_a_refused_step_fails_those_in_it_and_the_next_ones_run() -> None:
     run.to_the_end()
     assert run.said[0] == Failed(1, "engine_error", "no memory", retryable=True)
     assert run.finished(2)
+
+
+def test_a_model_that_computes_no_numbers_fails_the_answer_and_leaves_nothing_in_the_cache() -> None:
+    run = Run()
+    run.model.numbers = False
+    run.loop.take(generate(1, [1] * 50, logprobs=3))
+    run.to_the_end()
+    assert isinstance(run.said[-1], Failed)
+    assert (run.said[-1].code, run.said[-1].retryable) == ("engine_error", True)
+    assert (run.loop.cache.kept, run.model.cells_used()) == (0, 0)
+
+
+def test_a_clock_that_stands_still_is_no_division_by_zero() -> None:
+    pace = Pace()
+    for _ in range(5000):
+        pace.took(0.0, BATCH, made=0, now=0.0)
+    assert pace.chunk(answering=False) == BATCH
 
 
 def test_the_cap_on_speed_spaces_the_steps() -> None:
