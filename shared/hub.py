@@ -1,5 +1,6 @@
 """The Hugging Face hub, or a mirror at HF_ENDPOINT: where a file is, what its SHA-256 is, and its bytes in ranges."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _BLOCK: Final = 1 << 20
 _TIMEOUT_S: Final = 10.0
 _MOST_BYTES: Final = 1 << 44
+
+
+# Its library else tells the hub of itself, which no owner asked for; it reads this when it is imported.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 class HubError(HiveError):

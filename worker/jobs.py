@@ -88,7 +88,7 @@ class Jobs:
         body = offer.body
         reason = refusal(offer, self.slots, terms)
         if reason is None and not self._use(body.model_id):
-            reason = "no memory for this model while others answer"
+            reason = "this model cannot be had now"
         if reason is not None:
             _LOG.info("declined", job=body.job_id, attempt=body.attempt, reason=reason)
             self._say(Decline(body.job_id, body.attempt, reason))

@@ -98,7 +98,8 @@ class Link:
                 end = WorkerEnd(self._key, parts.netloc, None, now=self._clock(), entropy=os.urandom(64))
                 was_open = await self._serve(socket, end)
         except (OSError, TimeoutError, InvalidHandshake, WebSocketException) as error:
-            _LOG.info("no_connection", coordinator=parts.netloc, reason=type(error).__name__)
+            told = _LOG.info if self.failures else _LOG.warning
+            told("no_connection", coordinator=parts.netloc, reason=type(error).__name__)
         return was_open
 
     def say(self, message: ToCoordinator) -> bool:

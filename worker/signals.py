@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+NUMBERS: Final = tuple(
+    number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None
+)
+"""A terminal that is closed (SIGHUP) is a wish to end like the others; Windows has none of it."""
 
 
 @contextmanager
 def on_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls `stop` in the running loop at each SIGINT or SIGTERM while the block lasts; then what was there before is back."""
+    """Calls `stop` in the running loop at each SIGINT, SIGTERM or SIGHUP while the block lasts; then what was there is back."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in NUMBERS}
     by_loop = _listen(loop, stop)

@@ -78,7 +78,8 @@ class Warmth:
             self._served[name].park()
 
     def use(self, name: str) -> bool:
-        """Has a model in memory soon; False where busy ones leave too little memory for it."""
+        """Has a model in memory soon; False where busy ones leave too little memory for it, or another program that holds it
+        is away."""
         self._uses += 1
         self._used[name] = self._uses
         served = self._served[name]
@@ -90,7 +91,7 @@ class Warmth:
                 _LOG.info("model_leaves_memory", model=other, for_model=name)
                 self._served[other].park()
             served.wake()
-        return True
+        return served.warm
 
     def _held(self) -> dict[str, Held]:
         taken = set(self._taken())

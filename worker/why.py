@@ -33,7 +33,7 @@ def _here(report: Report | None, *, takes_jobs: bool) -> Iterator[str]:
     if report.rest:
         yield f"The worker rests: {report.rest}."
     if not report.loaded:
-        yield f"No model is in memory yet ({', '.join(report.models)}), and jobs for others come first to who has them."
+        yield f"No model is there yet ({', '.join(report.models)}), and jobs for others come first to who has them."
     elif not is_ready(report) and report.session is not None:
         missing = ", ".join(name for name in report.models if name not in report.loaded)
         yield f"Not in memory yet: {missing}."

@@ -112,6 +112,10 @@ def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) ->
     if not _well_told(body.logprobs, message):
         session.close(CloseCode.PROTOCOL, "the logprobs do not fit the tokens or the offer")
         return
+    vocabulary = d.vocabularies[body.model_id]
+    if any(token >= vocabulary.size or token in vocabulary.end_ids for token in message.ids):
+        session.close(CloseCode.PROTOCOL, "a token is not in the vocabulary, or ends an answer")
+        return
     begins = bool(message.ids) and not attempt.started
     if begins:
         attempt.started = True

@@ -91,6 +91,7 @@ async def both(file: Path, threads: int) -> AsyncIterator[Sides]:
     engine = Engine(file, slots=SLOTS, context=CONTEXT, threads=threads)
     running = asyncio.create_task(engine.run())
     params = {"n_parallel": SLOTS, "n_ctx": SLOTS * CONTEXT, "cpuparams.n_threads": threads, "warmup": True}
+    params["n_threads_http"] = 2 * SLOTS
     async with llama_server(**{"model.path": str(file), "cpuparams_batch.n_threads": threads, **params}) as server:
         await engine.ready()
         sides = Ours(engine, sorted(Vocabulary(file).end_ids)), Theirs(server.address)

@@ -74,8 +74,10 @@ class Theirs:
         began, first, count = perf_counter(), 0.0, 0
         head = f"POST /completion HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        other = b""
         while line := await reader.readline():
             if not line.startswith(b"data: {"):
+                other = line.strip() or other
                 continue
             said = json.loads(line[6:])
             count += len(said.get("tokens") or [])
@@ -84,7 +86,9 @@ class Theirs:
                 break
         writer.close()
         if count != tokens:
-            raise RuntimeError(f"llama-server made {count} tokens, not {tokens}")
+            raise RuntimeError(
+                f"llama-server made {count} tokens, not {tokens}: {other.decode(errors='replace')[:200]}"
+            )
         return Answer(first, perf_counter() - began, count)
 
 

@@ -116,7 +116,7 @@ async def joined(up: Up, home: Path, settings: str) -> AsyncIterator[None]:
 
     async def ready() -> bool:
         report = read_report(home)
-        return report is not None and is_ready(report)
+        return report is not None and is_ready(report) and bool(report.loaded)
 
     try:
         await eventually(ready, 30, "the worker")

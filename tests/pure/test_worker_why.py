@@ -47,7 +47,7 @@ def test_a_well_worker_without_demand_hears_that() -> None:
         ),
         ({}, False, "The worker was told to take no jobs"),
         ({"rest": "paused until 18:00"}, True, "The worker rests: paused until 18:00."),
-        ({"loaded": []}, True, "No model is in memory yet (a, b)"),
+        ({"loaded": []}, True, "No model is there yet (a, b)"),
         ({"loaded": ["a"]}, True, "Not in memory yet: b."),
         ({"free": 0}, True, "All 4 slots are busy"),
     ],

@@ -25,7 +25,7 @@ from worker.hardware import hardware
 from worker.identity import existing_identity, identity
 from worker.leaving import Leaving
 from worker.log import Recent, aside, log_to
-from worker.models import LocalModel
+from worker.models import LocalModel, planned_context
 from worker.places import city_of_zone, local_zone
 from worker.quantities import size
 from worker.report import lives, read_report
@@ -127,7 +127,7 @@ def _question(words: str, ready: str) -> str:
 async def _work(home: Path, chosen: Settings, ready_file: Path | None, recent: Recent, *, on_screen: bool) -> None:
     who = identity(home, now=_clock(), entropy=secrets.token_bytes(32))
     served = model_files.verified(home, chosen.models)
-    _check_memory(chosen.limits.memory, served)
+    _check_memory(chosen, served)
     show = in_lines(typer.echo) if sys.stdout.isatty() and not on_screen else lambda _: None
     daemon = Daemon(
         home, chosen, who, served, clock=_clock, probe=hardware([]), ready_file=ready_file, show=show, recent=recent
@@ -140,12 +140,16 @@ async def _work(home: Path, chosen: Settings, ready_file: Path | None, recent: R
         await daemon.run()
 
 
-def _check_memory(most: int, served: list[LocalModel]) -> None:
-    """Refuses a model that alone is larger than the owner allows; smaller ones take turns."""
+def _check_memory(chosen: Settings, served: list[LocalModel]) -> None:
+    """Refuses a model that alone needs more than the owner allows; smaller ones take turns."""
+    most = chosen.limits.memory
     for model in served:
-        if most and model.size_bytes > most:
+        context = planned_context(model.context, chosen.context)
+        need = model.need.of(context, chosen.slots) if model.need is not None else model.size_bytes
+        if most and need > most:
             raise WorkerCommandError(
-                f"{model.id} has {size(model.size_bytes)} and limits.memory is {size(most)}; serve a smaller one, or allow more"
+                f"{model.id} needs {size(need)} with {chosen.slots} slots of {context} tokens, and limits.memory is "
+                f"{size(most)}; take fewer slots, less context or a smaller model, or allow more"
             )
 
 

@@ -37,7 +37,7 @@ def trips(coordinator: str, now: Callable[[], float] = time.time) -> list[Findin
                 answer = asking.get("/health")
                 took.append((time.perf_counter() - before) * 1000)
         except httpx.HTTPError as error:
-            return [Finding("reach", "fail", f"{host} {_why(error)}.")]
+            return [Finding("reach", "fail", f"{host} {_why(error)}?")]
     found = [Finding("reach", "ok", f"{host} answers."), judge.round_trip(took)]
     date = answer.headers.get("date")
     if date:

@@ -64,7 +64,7 @@ def _settings(home: Path, environment: Mapping[str, str]) -> tuple[Settings | No
             "settings", "ok", f"They are read: cell {chosen.cell}, coordinator {chosen.coordinator}."
         )
     except SettingsError as error:
-        wrong = Finding("settings", "fail", f"{error.message[:1].upper()}{error.message[1:]}.")
+        wrong = Finding("settings", "fail", f"They cannot be used: {error.message}.")
     try:
         return settings_anywhere(home, environment), wrong
     except SettingsError:

@@ -65,8 +65,8 @@ class RemoteEngine:
 
     @property
     def parked(self) -> bool:
-        """Never: the memory is the upstream's."""
-        return False
+        """Whether the upstream is away, or does not have the model: the memory is its own."""
+        return self.loaded is None
 
     @property
     def busy(self) -> bool:

@@ -15,15 +15,14 @@ _TEMPLATE: Final = """\
 # {says_so}
 [Unit]
 Description=Hive worker: lends this machine to a swarm
-StartLimitIntervalSec=10min
-StartLimitBurst=5
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
 ExecStart={start}
 Environment={home_variable}
 Restart=on-failure
-RestartSec=10
+RestartSec=30
 KillSignal=SIGINT
 KillMode=mixed
 TimeoutStopSec={stop_s}
