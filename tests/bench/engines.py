@@ -20,7 +20,9 @@ async def measure(_folder: Path) -> list[Figure]:
     built = {file.stem.removeprefix(PREFIX) for file in libraries.glob(f"{PREFIX}*.so")}
     if not built:
         return [Figure("engine, one portable build, reading", (await _speed(""))[0], "tokens/s")]
-    chosen = next(file.stem.removeprefix(PREFIX) for file in backends(libraries) if file.stem.startswith(PREFIX))
+    chosen = next(
+        file.stem.removeprefix(PREFIX) for file in backends(libraries, narrow=True) if file.stem.startswith(PREFIX)
+    )
     names = [name for name in dict.fromkeys((*VARIANTS, chosen)) if name in built and name not in AMX]
     best: dict[str, tuple[float, float]] = {}
     for _ in range(REPEATS):

@@ -11,6 +11,10 @@ def test_amx_is_left_out_whatever_it_scores() -> None:
     assert best({"sapphirerapids": 4032, "icelake": 1472}) == "icelake"
 
 
+def test_narrow_heads_are_not_given_to_registers_that_they_do_not_fill() -> None:
+    assert best({"x64": 1, "haswell": 64, "icelake": 1472, "zen4": 1984}, narrow=True) == "haswell"
+
+
 def test_nothing_fits_nothing() -> None:
     assert best({"haswell": 0}) is None
     assert best({}) is None

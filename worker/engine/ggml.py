@@ -44,15 +44,16 @@ class _DlInfo(ctypes.Structure):
     )
 
 
-def load_backends() -> None:
-    """Registers the best CPU variant for this machine, and GPUs where their backends lie beside it; once a process."""
+def load_backends(*, narrow: bool = False) -> None:
+    """Registers the best CPU variant for this machine (and for a model with `narrow` heads), and GPUs where their backends
+    lie beside it; once a process."""
     silence()
     library = _GGML
     library.ggml_backend_reg_count.restype = ctypes.c_size_t
     if library.ggml_backend_reg_count() == 0:
         library.ggml_backend_load.argtypes = [ctypes.c_char_p]
         library.ggml_backend_load.restype = ctypes.c_void_p
-        for backend in backends(_LIBRARIES):
+        for backend in backends(_LIBRARIES, narrow=narrow):
             library.ggml_backend_load(str(backend).encode())
     llama_cpp.llama_backend_init()
 

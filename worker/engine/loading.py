@@ -12,6 +12,7 @@ from shared.tokens import ModelFileError
 from worker.engine.ggml import gpus, load_backends
 from worker.engine.llama import Model
 from worker.engine.offload import Placement, Weights, place
+from worker.engine.variants import NARROW
 from worker.engine.wire import Load
 
 MEMORY_SHARE: Final = 0.8
@@ -25,7 +26,7 @@ def loaded_model(load: Load) -> tuple[Model, Placement]:
         facts = facts_of_file(path)
     except GgufError as error:
         raise ModelFileError(f"{path.name} cannot be served: {error}") from error
-    load_backends()
+    load_backends(narrow=0 < facts.key_length < NARROW)
     context = load.context or context_of(facts, load.slots, psutil.virtual_memory().available)
     if context == 0:
         raise ModelFileError(f"there is not enough memory for {path.name}; take fewer slots, or a smaller model")

@@ -11,16 +11,23 @@ AMX: Final = frozenset({"sapphirerapids"})
 no home machine has it, so the next best (AVX-512) is taken."""
 
 
-def best(scores: Mapping[str, int]) -> str | None:
-    """The variant with the highest score above 0 that is safe to run; None if there is none."""
-    usable = {name: score for name, score in scores.items() if score > 0 and name not in AMX}
+AVX512: Final = frozenset({"skylakex", "cannonlake", "cascadelake", "cooperlake", "icelake", "zen4"})
+"""Variants whose attention fills 16 numbers at once: over heads of fewer than 64 they are half as fast as AVX2."""
+NARROW: Final = 64
+
+
+def best(scores: Mapping[str, int], *, narrow: bool = False) -> str | None:
+    """The variant with the highest score above 0 that is safe to run, for a model with `narrow` heads or without; None if
+    there is none."""
+    avoided = AMX | AVX512 if narrow else AMX
+    usable = {name: score for name, score in scores.items() if score > 0 and name not in avoided}
     return max(usable, key=lambda name: usable[name]) if usable else None
 
 
-def backends(folder: Path) -> list[Path]:
+def backends(folder: Path, *, narrow: bool = False) -> list[Path]:
     """The backend libraries to load from `folder`: one CPU variant, and the GPU backends that were built."""
     variants = {file.stem.removeprefix(PREFIX): file for file in folder.glob(f"{PREFIX}*.so")}
-    chosen = best({name: _score(file) for name, file in variants.items()})
+    chosen = best({name: _score(file) for name, file in variants.items()}, narrow=narrow)
     gpus = [
         file
         for file in sorted(folder.glob("libggml-*.so"))
