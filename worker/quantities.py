@@ -78,3 +78,8 @@ def _price(written: Any) -> Price:
     if isinstance(written, bool) or not (stroops.is_finite() and 0 <= stroops <= _MOST_GNS * STROOPS):
         raise ValueError(f"{written!r} is no price in GNS; it is from 0 to {_MOST_GNS}")
     return Price(-int(-stroops // 1))
+
+
+def counted(number: int, word: str) -> str:
+    """So many of a thing: 1 job, 2 jobs."""
+    return f"{number:,} {word if number == 1 else word + 's'}"

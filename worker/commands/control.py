@@ -15,7 +15,7 @@ from shared.tiers import tier_name
 from worker.comfort.pauses import Asked, keep_pause, length, next_time
 from worker.commands.shown import Json, WorkerCommandError, builtins_of, is_screen
 from worker.control import ControlError, ask
-from worker.quantities import gns
+from worker.quantities import counted, gns
 from worker.report import Report, lives, read_report
 from worker.signals import on_stop
 
@@ -128,8 +128,8 @@ def _described(report: Report) -> str:
         "tier": tier_name(report.tier) if report.tier is not None else "-",
         "models": ", ".join(report.models),
         "slots": f"{report.free} free of {report.slots}",
-        "done": f"{report.jobs_done} jobs, {report.tokens_made} tokens",
-        "waiting": f"{report.waiting_results} results",
+        "done": f"{counted(report.jobs_done, 'job')}, {counted(report.tokens_made, 'token')}",
+        "waiting": counted(report.waiting_results, "result"),
     }
     if report.standing is not None:
         it = report.standing

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from shared.tiers import tier_name
 from worker.dash.rates import Rates, chart
-from worker.quantities import gns, size
+from worker.quantities import counted, gns, size
 from worker.report import Report
 
 UNASKED: Final = ("when.on_battery", "when.metered")
@@ -115,9 +115,9 @@ def _work(report: Report) -> Panel:
     rows.add_row(
         "slots", Text.assemble(("■" * full, "green"), ("□" * (shown - full), "dim"), f"  {busy} of {report.slots}")
     )
-    rows.add_row("done", f"{report.jobs_done:,} jobs, {report.tokens_made:,} tokens")
+    rows.add_row("done", f"{counted(report.jobs_done, 'job')}, {counted(report.tokens_made, 'token')}")
     if report.waiting_results or len(report.models) < 2:
-        rows.add_row("to send", f"{report.waiting_results} results")
+        rows.add_row("to send", counted(report.waiting_results, "result"))
     if len(report.models) < 2:
         rows.add_row("network", f"{size(report.sent_today)} up, {size(report.received_today)} down")
     return _panel(rows, "Work")
@@ -174,7 +174,7 @@ def _compact(report: Report, rates: Rates, view: View) -> list[Text]:
     lines = [
         headline(report),
         Text(f"{report.slots - report.free} of {report.slots} slots busy, {rates.now:.1f} tokens a second"),
-        Text(f"{report.jobs_done:,} jobs, {report.tokens_made:,} tokens"),
+        Text(f"{counted(report.jobs_done, 'job')}, {counted(report.tokens_made, 'token')}"),
         Text(f"today {gns(standing.earned_today)} GNS, pending {gns(standing.pending)}" if standing else ""),
         *(Text(one.what, "dim") for one in reversed(report.trouble[-2:])),
         Text("  ".join(f"{key} {words.partition(':')[0]}" for key, words in view.keys), "cyan"),
