@@ -18,7 +18,6 @@ from worker.engine.loop import Loop
 from worker.engine.prepare import prepared
 from worker.engine.sequence import Prompt
 from worker.engine.wire import (
-    PREFIX_BYTES,
     Cancel,
     Embed,
     Failed,
@@ -29,7 +28,7 @@ from worker.engine.wire import (
     LoadFailed,
     Rank,
     ToEngine,
-    length_of,
+    next_body,
     packed,
     to_engine,
 )
@@ -43,12 +42,8 @@ Commands = SimpleQueue[Command]
 
 def read(stream: BinaryIO) -> ToEngine | None:
     """The next command; None once the worker has closed its end, or is gone."""
-    prefix = stream.read(PREFIX_BYTES)
-    if len(prefix) < PREFIX_BYTES:
-        return None
-    length = length_of(prefix)
-    body = stream.read(length)
-    return to_engine(body) if len(body) == length else None
+    body = next_body(stream)
+    return None if body is None else to_engine(body)
 
 
 def main() -> None:

@@ -1,15 +1,20 @@
-"""One engine process, and the pipe to it."""
+"""One process that works for an engine, and the pipe to it."""
 
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from worker.engine.wire import PREFIX_BYTES, FromEngine, from_engine, length_of
+from worker.engine.wire import PREFIX_BYTES, length_of
 
+ENGINE: Final = "worker.engine"
 STOP_S: Final = 3.0
+RESTART_S: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+"""How long to wait before the next one, by how many have ended at their start in a row."""
+_Said = TypeVar("_Said")
 
 
 class Child:
@@ -30,11 +35,11 @@ class Child:
         if not self._stdin.is_closing():
             self._stdin.write(frame)
 
-    async def hear(self) -> list[FromEngine] | None:
-        """What it says next; None once it is gone, or says what no engine would."""
+    async def hear(self, read: Callable[[bytes], _Said]) -> _Said | None:
+        """What it says next, as `read` has it; None once it is gone, or says what cannot be read."""
         try:
             prefix = await self._stdout.readexactly(PREFIX_BYTES)
-            return from_engine(await self._stdout.readexactly(length_of(prefix)))
+            return read(await self._stdout.readexactly(length_of(prefix)))
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             return None
 
@@ -50,14 +55,22 @@ class Child:
             await self._process.wait()
 
 
-async def started() -> Child:
-    """A new engine process, which waits to be told what to load; raises OSError where none can be started."""
+async def started(module: str = ENGINE) -> Child:
+    """A new process of `python -m module`, which waits to be told what to load; raises OSError where none can be
+    started."""
     return Child(
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker.engine",
+            sys.executable, "-m", module,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment(),
         )
     )  # fmt: skip
+
+
+async def rest(seconds: float, until: asyncio.Event) -> None:
+    """Waits so long, or until the event."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await until.wait()
 
 
 def _environment() -> dict[str, str]:

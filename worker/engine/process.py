@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from shared.errors import HiveError
-from worker.engine.child import Child, started
+from worker.engine.child import RESTART_S, Child, rest, started
 from worker.engine.wire import (
     Cancel,
     Embed,
@@ -27,10 +27,10 @@ from worker.engine.wire import (
     Prefill,
     Rank,
     Ranked,
+    from_engine,
     packed,
 )
 
-RESTART_S: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
 _ENDS: Final = (Finished, Embedded, Ranked, Failed)
 _Answer = TypeVar("_Answer", Embedded, Ranked)
 _LOG: Final = structlog.get_logger("worker.engine")
@@ -132,7 +132,7 @@ class Engine:
             crashes = 0 if lived else min(crashes + 1, len(RESTART_S) - 1)
             if not self._stopping.is_set() and not self._sent_away:
                 _LOG.warning("engine_crashed", starts=self.starts)
-                await self._rest(RESTART_S[crashes])
+                await rest(RESTART_S[crashes], self._stopping)
 
     async def one_life(self) -> bool:
         """Runs one process from its start to its end; whether it had the model loaded."""
@@ -144,7 +144,7 @@ class Engine:
                 self._sent_away = True
                 return False
             child.say(packed(self._load))
-            while (said := await child.hear()) is not None:
+            while (said := await child.hear(from_engine)) is not None:
                 for message in said:
                     self._take(message)
             return self.loaded is not None
@@ -286,13 +286,6 @@ class Engine:
         self._changed()
         await child.end()
         self._child = None
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
 
 def _crashed(number: int) -> Failed:

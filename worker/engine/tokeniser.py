@@ -14,7 +14,7 @@ import msgspec
 
 from shared.tokens import ModelFileError, TemplateError, Vocabulary
 from worker.engine.pieces import Pieces, Speller, Unsayable
-from worker.engine.wire import PREFIX_BYTES, length_of
+from worker.engine.wire import next_body
 from worker.remote.words import (
     Answered,
     Begin,
@@ -119,12 +119,9 @@ def _serve(path: Path, stdin: BinaryIO, out: BinaryIO) -> None:
 
 def _read(stream: BinaryIO) -> ToVocabulary | None:
     """The next message; None once the worker has closed its end, or is gone, or says what it never would."""
-    prefix = stream.read(PREFIX_BYTES)
-    if len(prefix) < PREFIX_BYTES:
-        return None
-    body = stream.read(length_of(prefix))
+    body = next_body(stream)
     with contextlib.suppress(msgspec.DecodeError):
-        return to_vocabulary(body)
+        return None if body is None else to_vocabulary(body)
     return None
 
 

@@ -1,6 +1,6 @@
 """What a worker and its engine process say to each other: length-prefixed msgpack on the engine's stdin and stdout."""
 
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 import msgspec
 
@@ -157,8 +157,23 @@ _FROM_ENGINE: Final[msgspec.msgpack.Decoder[list[FromEngine]]] = msgspec.msgpack
 
 def packed(message: ToEngine | list[FromEngine]) -> bytes:
     """A command, or all that came of a step, with its length in front."""
-    body = _ENCODER.encode(message)
+    return framed(_ENCODER.encode(message))
+
+
+def framed(body: bytes) -> bytes:
+    """A body with its length in front."""
     return len(body).to_bytes(PREFIX_BYTES, "big") + body
+
+
+def next_body(stream: BinaryIO) -> bytes | None:
+    """The next body; None once the other side has closed its end, or is gone in the middle of one. Raises ValueError if
+    it is over 64 MiB."""
+    prefix = stream.read(PREFIX_BYTES)
+    if len(prefix) < PREFIX_BYTES:
+        return None
+    length = length_of(prefix)
+    body = stream.read(length)
+    return body if len(body) == length else None
 
 
 def length_of(prefix: bytes) -> int:

@@ -1,16 +1,14 @@
 """The worker's side of a vocabulary process: starts it, asks it, starts it again when it dies."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
 
+from worker.engine.child import RESTART_S, Child, rest, started
 from worker.engine.process import EngineError
-from worker.engine.wire import PREFIX_BYTES, length_of
 from worker.remote.upstream import UpstreamFailed
 from worker.remote.words import (
     Answered,
@@ -27,8 +25,7 @@ from worker.remote.words import (
     packed,
 )
 
-STOP_S: Final = 3.0
-RESTART_S: Final = (0.1, 0.5, 2.0, 5.0, 15.0)
+PROGRAM: Final = "worker.engine.tokeniser"
 _LOG: Final = structlog.get_logger("worker.remote")
 
 
@@ -46,7 +43,7 @@ class Tokeniser:
     def __init__(self, vocabulary: Path, changed: Callable[[], None]) -> None:
         self._path = vocabulary
         self._changed = changed
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._waiting: dict[int, asyncio.Future[Answered]] = {}
         self._stopping = asyncio.Event()
         self.is_open = False
@@ -54,7 +51,7 @@ class Tokeniser:
     @property
     def pid(self) -> int | None:
         """The process's id; None while it is down."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+        return self._child.pid if self._child is not None else None
 
     async def run(self) -> None:
         """Keeps the process up until `stop`; raises EngineError where the file holds no vocabulary."""
@@ -64,21 +61,18 @@ class Tokeniser:
             crashes = 0 if lived else min(crashes + 1, len(RESTART_S) - 1)
             if not self._stopping.is_set():
                 _LOG.warning("tokeniser_ended")
-                await self._rest(RESTART_S[crashes])
+                await rest(RESTART_S[crashes], self._stopping)
 
     async def one_life(self) -> bool:
         """Runs one process from its start to its end; whether it opened the vocabulary."""
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker.engine.tokeniser",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment(),
-        )  # fmt: skip
+        child = self._child = await started(PROGRAM)
         try:
             self._write(Open(str(self._path)))
-            while not self._stopping.is_set() and (message := await self._hear(process)) is not None:
+            while not self._stopping.is_set() and (message := await child.hear(from_vocabulary)) is not None:
                 self._take(message)
             return self.is_open
         finally:
-            await self._bury(process)
+            await self._bury(child)
 
     async def ask(self, message: Begin | Count | Piece) -> Answered:
         """The answer to a message; of one number there is one question at a time. Raises UpstreamFailed."""
@@ -100,8 +94,8 @@ class Tokeniser:
     async def stop(self) -> None:
         """Ends the process: within 3 s by itself, else killed. `run` returns then."""
         self._stopping.set()
-        if self._process is not None:
-            await self._end(self._process)
+        if self._child is not None:
+            await self._child.end()
 
     def _take(self, message: FromVocabulary) -> None:
         if isinstance(message, OpenFailed):
@@ -112,52 +106,19 @@ class Tokeniser:
         elif (answer := self._waiting.get(message.number)) is not None and not answer.done():
             answer.set_result(message)
 
-    async def _hear(self, process: asyncio.subprocess.Process) -> FromVocabulary | None:
-        assert process.stdout is not None
-        try:
-            prefix = await process.stdout.readexactly(PREFIX_BYTES)
-            return from_vocabulary(await process.stdout.readexactly(length_of(prefix)))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-
     def _write(self, message: ToVocabulary) -> None:
-        process = self._process
-        if process is not None and process.stdin is not None and not process.stdin.is_closing():
-            process.stdin.write(packed(message))
+        if self._child is not None:
+            self._child.say(packed(message))
 
-    async def _bury(self, process: asyncio.subprocess.Process) -> None:
+    async def _bury(self, child: Child) -> None:
         """Tells everybody who waits that the process is gone."""
         self.is_open = False
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(_gone())
         self._changed()
-        await self._end(process)
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        await child.end()
 
 
 def _gone() -> UpstreamFailed:
     return UpstreamFailed("the process that counts tokens ended")
-
-
-def _environment() -> dict[str, str]:
-    """The worker's environment, with this package findable and every math library on one thread."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from shared.protocol.messages import Message
-from worker.engine.wire import PREFIX_BYTES
+from worker.engine.wire import framed
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
@@ -95,8 +95,7 @@ _FROM: Final[msgspec.msgpack.Decoder[FromVocabulary]] = msgspec.msgpack.Decoder(
 
 def packed(message: ToVocabulary | FromVocabulary) -> bytes:
     """The message with its length in front."""
-    body = _ENCODER.encode(message)
-    return len(body).to_bytes(PREFIX_BYTES, "big") + body
+    return framed(_ENCODER.encode(message))
 
 
 def to_vocabulary(body: bytes) -> ToVocabulary:
