@@ -196,31 +196,27 @@ def _grown(rules: Mapping[str, Part], holds: Callable[[Part, Set[str]], bool]) -
 
 def may_be_empty(part: Part, empty: Set[str]) -> bool:
     """Whether the part fits no text at all; `empty` are the rules that do."""
-    match part:
-        case Ref(name):
-            return name in empty
-        case Alt(parts):
-            return any(may_be_empty(each, empty) for each in parts)
-        case Seq(parts):
-            return all(may_be_empty(each, empty) for each in parts)
-        case Many(inner, least):
-            return least == 0 or may_be_empty(inner, empty)
-        case _:
-            return part == '""'
+    return _holds(part, empty, lambda text: text == '""')
 
 
 def _ends(part: Part, fine: Set[str]) -> bool:
+    """Whether the part fits some text that ends; `fine` are the rules that do."""
+    return _holds(part, fine, lambda _: True)
+
+
+def _holds(part: Part, rules: Set[str], of_text: Callable[[str], bool]) -> bool:
+    """Whether something holds of a part because it does of one way through it, given where it holds of rules and texts."""
     match part:
         case Ref(name):
-            return name in fine
+            return name in rules
         case Alt(parts):
-            return any(_ends(each, fine) for each in parts)
+            return any(_holds(each, rules, of_text) for each in parts)
         case Seq(parts):
-            return all(_ends(each, fine) for each in parts)
+            return all(_holds(each, rules, of_text) for each in parts)
         case Many(inner, least):
-            return least == 0 or _ends(inner, fine)
+            return least == 0 or _holds(inner, rules, of_text)
         case _:
-            return True
+            return of_text(part)
 
 
 def _text(part: Part, *, top: bool = False) -> str:
