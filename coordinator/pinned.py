@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,41 +10,30 @@ from typing import Final
 import msgspec
 
 from shared import hub
-from shared.catalogue import Entry, Listed, catalogue, file_digest, price_by_size
+from shared.catalogue import Described, Entry, Listed, catalogue, described, file_digest, price_by_size
 from shared.errors import RequestError
 from shared.files import write_private
 from shared.gguf.facts import Facts, facts_of
 from shared.gguf.reader import GgufError, Header, Source, read_file
 from shared.gguf.thin import thin
+from shared.model_ids import fault_of_id, file_stem
 
 FOLDER: Final = "models"
 LONGEST_NOTE: Final = 200
-_ID: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,127}")
-_NOT_IN_NAME: Final = re.compile(r"[^a-z0-9._-]+")
 
 
 Tell = Callable[[str], None]
 """Told, in a sentence, what is wrong."""
 
 
-class Card(msgspec.Struct, frozen=True):
+class Card(Described, frozen=True, kw_only=True):
     """What is kept of a pinned model. `vocabulary` is the SHA-256 of the file beside the card, `digest` that of the whole
     model, which a worker must serve; `origin` says where that came from."""
 
-    id: str
     digest: str
     vocabulary: str
     origin: str
-    context: int
     size_bytes: int
-    price_in: int
-    price_out: int
-    owned_by: str
-    created: int
-    quantization: str
-    architecture: str
-    licence: str
-    note: str
     aliases: tuple[str, ...] = ()
 
 
@@ -88,21 +76,13 @@ def pin_listed(folder: Path, listed: Listed, terms: Terms, endpoint: str | None 
     or RequestError."""
     file = hub.RemoteFile(hub.locate(listed.repository, listed.file, endpoint))
     header = hub.read_header(file)
+    said = described(listed) | {"id": terms.id or listed.id, "context": 0}
     card = Card(
-        id=terms.id or listed.id,
+        **said,
         digest=file.remote.digest,
         vocabulary="",
         origin=f"{listed.repository}/{listed.file}@{file.remote.revision}",
-        context=0,
         size_bytes=file.remote.size_bytes,
-        price_in=listed.price_in,
-        price_out=listed.price_out,
-        owned_by=listed.owned_by,
-        created=listed.created,
-        quantization=listed.quantization,
-        architecture=listed.architecture,
-        licence=listed.licence,
-        note=listed.note,
         aliases=listed.aliases,
     )
     return _pin(folder, card, terms, file, header)
@@ -156,7 +136,7 @@ def unpin(folder: Path, name: str) -> Card:
 def _pin(folder: Path, card: Card, terms: Terms, source: Source, header: Header) -> Card:
     """Writes the vocabulary, tries it, then the card: a card is only ever beside a vocabulary that loads."""
     facts = _checked(card.id, header)
-    place = folder / f"{_plain(card.id)}.gguf"
+    place = folder / f"{file_stem(card.id)}.gguf"
     beside = place.with_suffix(f".{os.getpid()}.part")
     made = thin(source, header)
     try:
@@ -184,10 +164,8 @@ def _checked(name: str, header: Header) -> Facts:
         facts = facts_of(header)
     except GgufError as error:
         raise RequestError(f"{name} is no model that can be used: {error}.") from error
-    if not _ID.fullmatch(name):
-        raise RequestError(f"{name!r} cannot be a model's id: it takes a-z, 0-9 and . _ : / -; choose one with --id.")
-    if name in catalogue():
-        raise RequestError(f"{name} is the id of a bundled model; choose another one with --id.")
+    if fault := fault_of_id(name):
+        raise RequestError(f"{fault}.")
     if facts.kind != "model" or facts.parts > 1:
         what = f"one of {facts.parts} parts" if facts.parts > 1 else f"a {facts.kind}"
         raise RequestError(f"{name} would be {what}, not a whole model; workers serve whole GGUF files.")
@@ -208,12 +186,7 @@ def _try(file: Path, name: str) -> None:
         raise RequestError(f"llama.cpp cannot count the tokens of {name}, so it was not pinned.") from error
 
 
-def _plain(name: str) -> str:
-    """An id as the name of a file; two ids never share one."""
-    plain = _NOT_IN_NAME.sub("-", name)
-    return plain if plain == name else f"{plain}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def _entry(card: Card, vocabulary: Path) -> Entry:
-    kept = {name: getattr(card, name) for name in Entry.__struct_fields__ if name != "path"}
-    return Entry(path=vocabulary, **kept)
+    return Entry(
+        **described(card), path=vocabulary, digest=card.digest, size_bytes=card.size_bytes, aliases=card.aliases
+    )

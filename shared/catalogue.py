@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -18,68 +18,54 @@ _GNS: Final = 10_000_000
 _PRICE_OF_A_GB: Final = 10 * _GNS
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a model wherever it is named: context in tokens, prices in stroops per million tokens, `created` in
+    seconds since 1970 UTC."""
+
+    id: str
+    context: int
+    price_in: int
+    price_out: int
+    owned_by: str
+    created: int
+    quantization: str
+    architecture: str
+    licence: str
+    note: str
+
+
+class _Line(Described, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bundled model as catalogue.toml has it."""
 
-    id: str
     file: str
-    context: int
-    price_in: int
-    price_out: int
-    owned_by: str
-    created: int
-    quantization: str
-    architecture: str
-    licence: str
-    note: str
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A model that can be served: sizes in bytes, context in tokens, prices in stroops per million tokens.
+class Entry(Described, frozen=True, kw_only=True):
+    """A model that can be served: size in bytes.
 
     `path` is the vocabulary that tokens are counted with: the bundled GGUF, or one without weights; `digest` is the
-    SHA-256 of the whole model in hex; `created` is in seconds since 1970 UTC; `aliases` are other names for it.
+    SHA-256 of the whole model in hex; `aliases` are other names for it.
     """
 
-    id: str
     digest: str
     path: Path
-    context: int
     size_bytes: int
-    price_in: int
-    price_out: int
-    owned_by: str
-    created: int
-    quantization: str
-    architecture: str
-    licence: str
-    note: str
     aliases: tuple[str, ...] = ()
 
 
-class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Listed(Described, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model that can be fetched: `file` in `repository` of the hub, which says its digest and exact size.
 
     `size_mb` (10^6 bytes) is about what it takes on the disk, `scratch_mb` what llama.cpp computes in beside the
-    weights, `kv_bytes` what one token takes in the cache; prices are in stroops per million tokens.
+    weights, `kv_bytes` what one token takes in the cache.
     """
 
-    id: str
     repository: str
     file: str
     size_mb: int
     parameters: int
-    context: int
     kv_bytes: int
     scratch_mb: int
-    price_in: int
-    price_out: int
-    owned_by: str
-    created: int
-    quantization: str
-    architecture: str
-    licence: str
-    note: str
     aliases: tuple[str, ...] = ()
 
     @property
@@ -134,6 +120,11 @@ def names(models: Iterable[_Named]) -> list[str]:
     return sorted(name for model in models for name in (model.id, *model.aliases))
 
 
+def described(model: Described) -> dict[str, Any]:
+    """What is said of a model, by the names of the fields."""
+    return {name: getattr(model, name) for name in Described.__struct_fields__}
+
+
 def price_by_size(size_bytes: int) -> tuple[int, int]:
     """What a model costs that nobody has priced: 10 GNS per million input tokens for each GB of its file, at least 10,
     and twice as much per million output tokens; in stroops."""
@@ -157,5 +148,4 @@ def _lines() -> _Lines:
 
 def _entry(line: _Line) -> Entry:
     path = _HERE / "models" / line.file
-    fields = {name: getattr(line, name) for name in _Line.__struct_fields__ if name != "file"}
-    return Entry(**fields, path=path, digest=file_digest(path), size_bytes=path.stat().st_size)
+    return Entry(**described(line), path=path, digest=file_digest(path), size_bytes=path.stat().st_size)

@@ -1,8 +1,6 @@
 """The model files of this machine: the bundled ones, and those that its owner fetched or added, pinned by digest."""
 
-import hashlib
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Final, Literal
@@ -15,12 +13,11 @@ from shared.files import write_private
 from shared.gguf.facts import Facts, facts_of_file
 from shared.gguf.memory import Need, need_of
 from shared.gguf.reader import GgufError
+from shared.model_ids import fault_of_id, file_stem, plain
 
 FOLDER: Final = "models"
 USUAL_CONTEXT: Final = 8192
 """Tokens for each slot where the owner says nothing: a model of today was trained on more than a home has memory for."""
-_ID: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,127}")
-_NOT_IN_ID: Final = re.compile(r"[^a-z0-9._-]+")
 
 
 class ModelError(HiveError):
@@ -91,7 +88,7 @@ def unusable(facts: Facts) -> str | None:
 
 def add(home: Path, file: Path, model_id: str | None = None) -> LocalModel:
     """Puts a GGUF file into HIVE_HOME/models, linked where the disk allows it, else copied; raises ModelError."""
-    name = checked_id(model_id or _NOT_IN_ID.sub("-", file.stem.lower()).strip("-."))
+    name = checked_id(model_id or plain(file.stem.lower()).strip("-."))
     try:
         facts = facts_of_model(file)
     except ModelError as error:
@@ -103,19 +100,14 @@ def add(home: Path, file: Path, model_id: str | None = None) -> LocalModel:
 
 def checked_id(name: str) -> str:
     """The id, if a model may have it; raises ModelError."""
-    if not _ID.fullmatch(name):
-        raise ModelError(f"{name!r} cannot be a model's id: it takes a-z, 0-9 and . _ : / -; choose one with --id")
-    if name in catalogue():
-        raise ModelError(f"{name} is the id of a bundled model; choose another one with --id")
+    if fault := fault_of_id(name):
+        raise ModelError(fault)
     return name
 
 
 def place_of(home: Path, name: str) -> Path:
     """Where the file of a model lies; two ids never share a place. Its folder is made if it is missing."""
-    plain = _NOT_IN_ID.sub("-", name)
-    if plain != name:
-        plain = f"{plain}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    target = home / FOLDER / f"{plain}.gguf"
+    target = home / FOLDER / f"{file_stem(name)}.gguf"
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return target
 
