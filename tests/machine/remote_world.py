@@ -9,7 +9,7 @@ from typing import Any
 from shared.protocol.messages import Message, Sampling
 from tests.machine.coordinator_double import model_file
 from tests.machine.scripted_upstream import HEAD, Call, Upstream as Scripted, scripted
-from worker.engine.wire import Finished, Generate, Made, OfRequest
+from worker.engine.wire import Generate
 from worker.remote.engine import RemoteEngine
 from worker.remote.http import Patience
 from worker.remote.upstream import Upstream
@@ -47,14 +47,6 @@ async def engine(**changed: Any) -> AsyncIterator[tuple[RemoteEngine, Scripted]]
     async with scripted() as upstream, running(engine_of(upstream, **changed)) as it:
         await it.ready()
         yield it, upstream
-
-
-async def events(it: RemoteEngine, asked: Generate) -> list[OfRequest]:
-    return [event async for event in it.generate(asked)]
-
-
-def text_of(said: list[OfRequest]) -> str:
-    return "".join(event.text for event in said if isinstance(event, Made | Finished))
 
 
 async def one_word_then_silence(call: Call) -> None:

@@ -1,8 +1,7 @@
 """Embeddings and ranking by models that do nothing else: a tiny BERT, beside what numpy says of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -15,6 +14,7 @@ from shared.protocol.messages import Sampling
 from shared.tokens import Vocabulary
 from tests.machine.bert_model import CONTEXT, END, START, WIDTH, WORDS, Bert
 from tests.machine.coordinator_double import model_file
+from tests.machine.engine_run import engine, events
 from worker.engine.process import Engine, RequestFailedError
 from worker.engine.wire import Embedded, Failed, Finished, Generate, OfRequest
 
@@ -25,18 +25,6 @@ POOLED: dict[PoolingType, Callable[[Vector], Vector]] = {
     PoolingType.MEAN: lambda rows: np.asarray(rows.mean(0)),
     PoolingType.LAST: lambda rows: rows[-1],
 }
-
-
-@asynccontextmanager
-async def engine(file: Path) -> AsyncIterator[Engine]:
-    it = Engine(file, slots=2, context=0)
-    running = asyncio.create_task(it.run())
-    await it.ready()
-    try:
-        yield it
-    finally:
-        await it.stop()
-        await running
 
 
 def vectors(told: Embedded) -> list[Vector]:
@@ -52,7 +40,7 @@ def texts(count: int) -> list[str]:
 async def written(it: Engine) -> OfRequest:
     """The last that is said of an answer."""
     asked = Generate(0, 200, Sampling(), 1, prompt="Once upon a time")
-    return [event async for event in it.generate(asked)][-1]
+    return (await events(it, asked))[-1]
 
 
 def cosine(one: Vector, two: Vector) -> float:

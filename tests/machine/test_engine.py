@@ -3,57 +3,19 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from shared.protocol.messages import Message, Sampling
+from shared.protocol.messages import Sampling
 from shared.tokens import Vocabulary
 from tests.machine.coordinator_double import model_file
+from tests.machine.engine_run import ending, engine, events, ids_of, request, text_of
 from worker.engine.process import Engine, EngineError
-from worker.engine.wire import Failed, Finished, Generate, Made, OfRequest, Prefill
+from worker.engine.wire import Failed, Finished, Made, OfRequest, Prefill
 
 VOCABULARY = Vocabulary(model_file())
 GREEDY = Sampling(temperature=0)
-
-
-def request(text: str = "Tell me a long story about a fox.", **changed: Any) -> Generate:
-    asked = {"messages": [Message("user", text)]} if "prompt" not in changed else {}
-    fields: dict[str, Any] = {"number": 0, "max_tokens": 60, "sampling": Sampling(temperature=800_000), "seed": 7}
-    return Generate(**{**fields, **asked, **changed})
-
-
-@asynccontextmanager
-async def engine(**changed: Any) -> AsyncIterator[Engine]:
-    """An engine with its model loaded."""
-    it = Engine(model_file(), **{"slots": 2, "context": 0, **changed})
-    running = asyncio.create_task(it.run())
-    await it.ready()
-    try:
-        yield it
-    finally:
-        await it.stop()
-        await running
-
-
-async def events(it: Engine, asked: Generate) -> list[OfRequest]:
-    return [event async for event in it.generate(asked)]
-
-
-def ids_of(said: list[OfRequest]) -> list[int]:
-    return [i for event in said if isinstance(event, Made) for i in event.ids]
-
-
-def text_of(said: list[OfRequest]) -> str:
-    return "".join(event.text for event in said if isinstance(event, Made | Finished))
-
-
-def ending(said: list[OfRequest]) -> Finished:
-    assert isinstance(said[-1], Finished), said[-1]
-    return said[-1]
 
 
 async def test_streamed_text_is_the_text_of_the_ids() -> None:

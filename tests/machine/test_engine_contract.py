@@ -18,6 +18,7 @@ from shared.protocol.messages import Done, Message, OfferBody, Sampling
 from shared.receipt import sign_receipt
 from shared.tokens import Vocabulary
 from tests.machine.coordinator_double import body, model_file
+from tests.machine.engine_run import ending, events, ids_of, request, text_of
 from tests.machine.llama_server import LlamaServer, started
 from worker.engine.face import Engine
 from worker.engine.process import Engine as LlamaEngine, RequestFailedError
@@ -99,29 +100,6 @@ async def _theirs(slots: int, context: int) -> AsyncIterator[Case]:
             yield Case("openai", it, kill, revive)
     finally:
         await kill()
-
-
-def request(text: str = "Tell me a long story about a fox.", **changed: Any) -> Generate:
-    asked = {} if "prompt" in changed else {"messages": [Message("user", text)]}
-    fields: dict[str, Any] = {"number": 0, "max_tokens": 60, "sampling": Sampling(temperature=800_000), "seed": 7}
-    return Generate(**{**fields, **asked, **changed})
-
-
-async def events(it: Engine, asked: Generate) -> list[OfRequest]:
-    return [event async for event in it.generate(asked)]
-
-
-def ids_of(said: list[OfRequest]) -> list[int]:
-    return [i for event in said if isinstance(event, Made) for i in event.ids]
-
-
-def text_of(said: list[OfRequest]) -> str:
-    return "".join(event.text for event in said if isinstance(event, Made | Finished))
-
-
-def ending(said: list[OfRequest]) -> Finished:
-    assert isinstance(said[-1], Finished), said[-1]
-    return said[-1]
 
 
 async def test_streamed_text_is_the_text_of_the_ids(kind: Kind) -> None:

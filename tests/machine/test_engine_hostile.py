@@ -1,8 +1,6 @@
 """The engine against what no honest caller asks."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from shared.protocol.messages import Message, Sampling
 from shared.tokens import Vocabulary
 from tests.machine.coordinator_double import model_file
+from tests.machine.engine_run import engine, events, request as chat
 from worker.engine.process import Engine
 from worker.engine.wire import Failed, Finished, Generate, OfRequest
 
@@ -18,25 +17,11 @@ JSON = '{"type": "json_object"}'
 
 
 def request(text: str = "Tell me a long story about a fox.", **changed: Any) -> Generate:
-    asked = {} if {"prompt", "messages"} & changed.keys() else {"messages": [Message("user", text)]}
-    fields: dict[str, Any] = {"number": 0, "max_tokens": 20, "sampling": Sampling(temperature=800_000), "seed": 7}
-    return Generate(**{**fields, **asked, **changed})
-
-
-@asynccontextmanager
-async def engine(**changed: Any) -> AsyncIterator[Engine]:
-    it = Engine(model_file(), **{"slots": 2, "context": 0, **changed})
-    running = asyncio.create_task(it.run())
-    await it.ready()
-    try:
-        yield it
-    finally:
-        await it.stop()
-        await running
+    return chat(text, **{"max_tokens": 20, **changed})
 
 
 async def last(it: Engine, asked: Generate) -> OfRequest:
-    return [event async for event in it.generate(asked)][-1]
+    return (await events(it, asked))[-1]
 
 
 def tools(parameters: str) -> str:

@@ -6,31 +6,19 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 from shared.protocol.messages import Message, Sampling
-from tests.machine.coordinator_double import model_file
+from tests.machine.engine_run import ending, engine, events, ids_of
 from worker.engine.process import Engine
-from worker.engine.wire import Finished, Generate, Made
+from worker.engine.wire import Generate
 
 OTHERS, SEEDS, TOKENS = 7, 12, 40
-
-
-@asynccontextmanager
-async def engine() -> AsyncIterator[Engine]:
-    it = Engine(model_file(), slots=OTHERS + 1, context=512)
-    running = asyncio.create_task(it.run())
-    await it.ready()
-    try:
-        yield it
-    finally:
-        await it.stop()
-        await running
 
 
 async def answer(it: Engine, seed: int, text: str = "Tell me a long story about a tower.") -> list[int]:
     messages = [Message("user", text)]
     asked = Generate(0, TOKENS, Sampling(temperature=800_000), seed, messages=messages, fresh=True)
-    said = [event async for event in it.generate(asked)]
-    assert isinstance(said[-1], Finished)
-    return [token for event in said if isinstance(event, Made) for token in event.ids]
+    said = await events(it, asked)
+    ending(said)
+    return ids_of(said)
 
 
 @asynccontextmanager
@@ -51,16 +39,16 @@ async def crowd(it: Engine) -> AsyncIterator[None]:
 
 
 async def test_a_seed_repeats_alone_whatever_was_answered_before_and_by_another_process() -> None:
-    async with engine() as it:
+    async with engine(slots=OTHERS + 1, context=512) as it:
         first = [await answer(it, seed) for seed in range(SEEDS)]
         assert [await answer(it, seed) for seed in reversed(range(SEEDS))] == first[::-1]
-    async with engine() as other:
+    async with engine(slots=OTHERS + 1, context=512) as other:
         assert [await answer(other, seed) for seed in range(SEEDS)] == first
     assert len({tuple(ids) for ids in first}) == SEEDS
 
 
 async def test_most_seeds_repeat_among_seven_other_streams() -> None:
-    async with engine() as it:
+    async with engine(slots=OTHERS + 1, context=512) as it:
         alone = [await answer(it, seed) for seed in range(SEEDS)]
         async with crowd(it):
             among = [await answer(it, seed) for seed in range(SEEDS)]

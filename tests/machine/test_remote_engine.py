@@ -9,17 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.processes import free_port
-from tests.machine.remote_world import (
-    KEY,
-    endless,
-    engine,
-    engine_of,
-    events,
-    one_word_then_silence,
-    request,
-    running,
-    text_of,
-)
+from tests.machine.engine_run import events, text_of
+from tests.machine.remote_world import KEY, endless, engine, engine_of, one_word_then_silence, request, running
 from tests.machine.scripted_upstream import HEAD, Call, Upstream as Scripted, scripted
 from worker.engine.process import EngineError, RequestFailedError
 from worker.engine.wire import Failed, Finished, Made

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tests.machine.remote_world import HASTY, engine, events, request, text_of, without_end
+from tests.machine.engine_run import events, text_of
+from tests.machine.remote_world import HASTY, engine, request, without_end
 from tests.machine.scripted_upstream import HEAD, Call
 from worker.engine.wire import Failed
 
