@@ -6,13 +6,13 @@ A process of its own: a GPU driver that hangs or dies takes nothing else with it
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from shared.errors import HiveError
 from worker.doctor.judge import Devices
+from worker.engine.child import environment
 
 PATIENCE_S: Final = 40.0
 
@@ -26,11 +26,9 @@ class EngineBrokenError(HiveError):
 
 def found_by_a_child() -> Devices:
     """Asks a child process; raises EngineBrokenError with the last line that it said."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
     try:
         told = subprocess.run(
-            [sys.executable, "-m", "worker.doctor.devices"], env={**os.environ, "PYTHONPATH": path},
+            [sys.executable, "-m", "worker.doctor.devices"], env=environment(),
             capture_output=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         return msgspec.json.decode(told.stdout, type=Devices)

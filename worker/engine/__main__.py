@@ -88,15 +88,15 @@ def _serve(load: Load, stdin: BinaryIO, voice: Voice) -> None:
         voice.say(LoadFailed(str(error)))
         voice.flush()
         return
-    embedder = Embedder(model, vocabulary, voice.say)
+    embedder, found = Embedder(model, vocabulary, voice.say), gpus()
     voice.say(
         Loaded(
             model.context,
             load.slots,
             model.threads,
-            engine_build(gpus() if placement.layers else ()),
+            engine_build(found if placement.layers else ()),
             model.load_ms,
-            gpus(),
+            found,
             placement.reason,
             embedder.ranks,
         )

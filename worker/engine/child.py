@@ -61,7 +61,7 @@ async def started(module: str = ENGINE) -> Child:
     return Child(
         await asyncio.create_subprocess_exec(
             sys.executable, "-m", module,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment(),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment(),
         )
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ async def rest(seconds: float, until: asyncio.Event) -> None:
             await until.wait()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The worker's environment, with this package findable and every math library on one thread."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
