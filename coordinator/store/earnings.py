@@ -49,10 +49,12 @@ class OwnerRow(Row, frozen=True):
     spend: bool
 
 
+# LIMIT keeps it a look by key for each: while the table was tiny PostgreSQL learns to read all of it, and goes on doing so.
 SUMS = """
     SELECT w.pk AS worker_pk, coalesce(d.earned, 0) AS today, coalesce(s.held, 0) AS held,
         coalesce(s.pending, 0) AS pending, coalesce(s.paid, 0) AS paid, coalesce(s.credited, 0) AS credited
-    FROM unnest(CAST(:pks AS text[])) AS w(pk) LEFT JOIN worker_sums s ON s.worker_pk = w.pk
+    FROM unnest(CAST(:pks AS text[])) AS w(pk)
+    LEFT JOIN LATERAL (SELECT * FROM worker_sums s WHERE s.worker_pk = w.pk LIMIT 1) s ON true
     LEFT JOIN LATERAL (
         SELECT CAST(sum(d.earned) AS bigint) AS earned FROM worker_days d WHERE d.worker_pk = w.pk AND d.day = :today) d ON true
 """

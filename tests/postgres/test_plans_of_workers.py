@@ -68,10 +68,17 @@ async def test_counting_what_waits_reads_a_bounded_part_of_the_queue(engine: Eng
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) <= kinds.COUNTED + 7 + 10
 
 
-async def test_the_standing_of_many_workers_is_one_look_for_each(engine: Engine) -> None:
+@pytest.mark.parametrize("state", ["as it was made", "analysed with one row", "analysed when full"])
+async def test_the_standing_of_many_workers_is_one_look_for_each(engine: Engine, state: str) -> None:
     async with engine.begin() as conn:
+        await conn.execute(text(FORGET))
+        if state == "analysed with one row":
+            await conn.execute(text("INSERT INTO worker_sums VALUES ('first', 1, 0, 0, 0)"))
+            await conn.execute(text("ANALYZE worker_sums, worker_days"))
         for part in FILL.split(";"):
             await conn.execute(text(part))
+        if state == "analysed when full":
+            await conn.execute(text("ANALYZE worker_sums, worker_days"))
     async with engine.connect() as conn:
         assert await read(conn, ["0" * 63 + "7", WORKER]) == {"0" * 63 + "7": 7, WORKER: 0}
         values = {"pks": [WORKER] * 5, "today": NOW.date()}
