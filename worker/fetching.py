@@ -16,6 +16,7 @@ from shared.gguf.facts import Facts, facts_of
 from shared.gguf.memory import LEAST_CONTEXT, need_of
 from shared.gguf.reader import GgufError
 from shared.hub import HubAway, HubError, Remote
+from shared.words import size
 from worker.models import (
     FOLDER,
     LocalModel,
@@ -27,7 +28,6 @@ from worker.models import (
     place_of,
     unusable,
 )
-from worker.quantities import size
 
 MARGIN: Final = 1 << 30
 """Bytes of the disk that a fetch leaves free."""

@@ -9,8 +9,8 @@ import msgspec
 
 from shared.errors import HiveError
 from shared.files import write_private
+from shared.words import size
 from worker.places import City, PlaceError, cell_of_words
-from worker.quantities import size
 from worker.settings import FILE, SettingsError, websocket_url
 
 AMOUNTS: Final = ("a little", "half", "all")

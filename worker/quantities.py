@@ -43,22 +43,6 @@ def as_plain_integers(table: msgspec.Struct) -> None:
             msgspec.structs.force_setattr(table, name, int(value))
 
 
-def size(count: int) -> str:
-    """A number of bytes for people: "6.0 GB"."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def gns(stroops: int) -> str:
-    """An amount of stroops in GNS, without the zeros that say nothing: "12.5", "0"."""
-    whole, part = divmod(stroops, STROOPS)
-    return f"{whole}.{part:07d}".rstrip("0").rstrip(".")
-
-
 def _bytes(written: Any) -> Bytes:
     match = _SIZE.fullmatch(str(written).strip())
     if match is None or isinstance(written, bool):
@@ -78,8 +62,3 @@ def _price(written: Any) -> Price:
     if isinstance(written, bool) or not (stroops.is_finite() and 0 <= stroops <= _MOST_GNS * STROOPS):
         raise ValueError(f"{written!r} is no price in GNS; it is from 0 to {_MOST_GNS}")
     return Price(-int(-stroops // 1))
-
-
-def counted(number: int, word: str) -> str:
-    """So many of a thing: 1 job, 2 jobs."""
-    return f"{number:,} {word if number == 1 else word + 's'}"

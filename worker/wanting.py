@@ -8,9 +8,9 @@ import msgspec
 from shared.catalogue import Listed, library
 from shared.gguf.memory import Need
 from shared.protocol.messages import Wanted
+from shared.words import size
 from worker.fetching import MARGIN
 from worker.models import LocalModel
-from worker.quantities import size
 
 Policy = Literal["never", "load", "fetch"]
 """What an owner allows: nothing, to load what is here, or to fetch it as well."""

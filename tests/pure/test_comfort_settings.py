@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from shared.words import gns, size
 from worker.comfort.hours import Hours
-from worker.quantities import Bytes, gns, read, size
+from worker.quantities import Bytes, read
 from worker.settings import SettingsError, assigned, settings
 
 CELL = "871e8052affffff"

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from shared.words import size
 from worker.comfort.pauses import Asked
-from worker.quantities import size
 from worker.settings import Limits, When
 
 COOLER: Final = 5.0

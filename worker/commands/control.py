@@ -12,10 +12,10 @@ import typer
 from shared.crypto import fingerprint
 from shared.home import hive_home
 from shared.tiers import tier_name
+from shared.words import counted, gns
 from worker.comfort.pauses import Asked, keep_pause, length, next_time
 from worker.commands.shown import Json, WorkerCommandError, builtins_of, is_screen
 from worker.control import ControlError, ask
-from worker.quantities import counted, gns
 from worker.report import Report, lives, read_report
 from worker.signals import on_stop
 

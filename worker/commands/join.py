@@ -16,6 +16,7 @@ import typer
 from shared.crypto import fingerprint
 from shared.home import hive_home
 from shared.processes import run_server
+from shared.words import size
 from worker import first_run, models as model_files
 from worker.commands.shown import Json, WorkerCommandError, is_screen
 from worker.control import ask
@@ -27,7 +28,6 @@ from worker.leaving import Leaving
 from worker.log import Recent, aside, log_to
 from worker.models import LocalModel, planned_context
 from worker.places import city_of_zone, local_zone
-from worker.quantities import size
 from worker.report import lives, read_report
 from worker.settings import FILE, Settings, assigned, settings, websocket_url
 from worker.where import place

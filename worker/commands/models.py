@@ -14,10 +14,10 @@ from rich.console import Console
 from shared.catalogue import Listed, library, named, names
 from shared.gguf.memory import Need
 from shared.home import hive_home
+from shared.words import size
 from worker import models as model_files
 from worker.commands.shown import Json, builtins_of
 from worker.models import LocalModel, ModelError
-from worker.quantities import size
 from worker.report import lives, read_report
 
 models = typer.Typer(help="The model files of this machine.", no_args_is_help=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from shared.home import hive_home
 from shared.release import Release, ReleaseError, chosen, newer, trusted
-from worker.quantities import size
+from shared.words import size
 from worker.report import lives, read_report
 
 if TYPE_CHECKING:

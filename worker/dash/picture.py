@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.tiers import tier_name
+from shared.words import counted, gns, size
 from worker.dash.rates import Rates, chart
-from worker.quantities import counted, gns, size
 from worker.report import Report
 
 UNASKED: Final = ("when.on_battery", "when.metered")

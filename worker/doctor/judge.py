@@ -7,8 +7,8 @@ import msgspec
 
 from shared.crypto import fingerprint
 from shared.protocol.messages import Gpu
+from shared.words import size
 from worker.doctor.finding import Finding, State
-from worker.quantities import size
 from worker.settings import fits_pin
 
 OFF_MS: Final = 2_000

@@ -13,13 +13,13 @@ from shared.gguf.facts import facts_of_file
 from shared.gguf.memory import kv_bytes, memory_need
 from shared.gguf.reader import GgufError
 from shared.protocol.messages import Gpu
+from shared.words import size
 from worker.doctor import judge
 from worker.doctor.finding import Finding, Show
 from worker.engine.offload import Weights, place
 from worker.identity import FILE as IDENTITY, existing_identity
 from worker.models import LocalModel, local_models, planned_context
 from worker.outbox import MOST
-from worker.quantities import size
 from worker.report import lives, read_report
 from worker.settings import Settings
 
