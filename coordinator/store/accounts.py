@@ -11,10 +11,11 @@ from coordinator.store import money
 from coordinator.store.engine import Connection
 from coordinator.store.rows import AccountRow, KeyRow
 from coordinator.store.tables import accounts, key_spend, keys, spend
+from coordinator.submit.plans import limits_of
 
 _KEY = select(
     keys.c.id, keys.c.account_id, keys.c.name, keys.c.plan, keys.c.prefix, key_spend.c.budget, keys.c.models,
-    keys.c.created_at, keys.c.revoked_at,
+    keys.c.created_at, keys.c.revoked_at, keys.c.scopes, keys.c.expires_at, keys.c.rpm, keys.c.tpm, keys.c.at_once,
 ).join(key_spend, key_spend.c.key_id == keys.c.id)  # fmt: skip
 
 
@@ -75,4 +76,6 @@ async def revoke_key(conn: Connection, id_: UUID, now: datetime) -> bool:
 
 
 def _key(row: Any) -> KeyRow:
-    return KeyRow(**row._mapping)
+    found = dict(row._mapping)
+    limits = limits_of(found["plan"], *(found.pop(name) for name in ("rpm", "tpm", "at_once")))
+    return KeyRow(**found, limits=limits)

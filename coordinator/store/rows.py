@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from coordinator.queue.lifecycle import State
+from coordinator.submit.plans import UNLIMITED, Limits
 from shared.receipt import FinishReason, Receipt
 
 
@@ -231,7 +232,8 @@ class ModelRow(Row, frozen=True, kw_only=True):
 
 
 class KeyRow(Row, frozen=True, kw_only=True):
-    """An API key without its secret; `budget` in stroops, None for no limit; `models` None for all of them."""
+    """An API key without its secret; `budget` in stroops, None for no limit; `models` and `scopes` None for all of them;
+    `limits` are its own and its plan's; found by its secret, `expires_at` is when that one ends."""
 
     id: UUID
     account_id: UUID
@@ -251,6 +253,9 @@ class AccountRow(Row, frozen=True, kw_only=True):
     name: str
     created_at: datetime
     credit: int
+    scopes: list[str] | None = None
+    expires_at: datetime | None = None
+    limits: Limits = UNLIMITED
     held: int
     spent: int
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -42,6 +43,13 @@ keys = Table(
     Column("models", ARRAY(Text)),
     Column("created_at", _TIME, nullable=False),
     Column("revoked_at", _TIME),
+    Column("scopes", ARRAY(Text)),
+    Column("expires_at", _TIME),
+    Column("rpm", BigInteger),
+    Column("tpm", BigInteger),
+    Column("at_once", Integer),
+    Column("old_hash", Text),
+    Column("old_until", _TIME),
 )
 
 spend = Table(
@@ -60,6 +68,11 @@ key_spend = Table(
     Column("budget", BigInteger),
     Column("held", BigInteger, nullable=False, server_default="0"),
     Column("spent", BigInteger, nullable=False, server_default="0"),
+    Column("recharge", BigInteger),
+    Column("recharge_below", BigInteger, nullable=False, server_default="0"),
+    Column("recharge_daily", BigInteger),
+    Column("recharged", BigInteger, nullable=False, server_default="0"),
+    Column("recharged_on", Date),
 )
 
 workers = Table(
