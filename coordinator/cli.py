@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,7 @@ from coordinator.settings import ADMIN_KEY_FILE, Settings, load_secrets, load_se
 from shared.errors import HiveError, RequestError, Unauthorized, Unavailable
 from shared.home import hive_home
 from shared.processes import run_server
+from shared.reach import running_here, same_listener
 
 coordinator = typer.Typer(help="Run a coordinator.", no_args_is_help=True, pretty_exceptions_enable=False)
 keys = typer.Typer(help="API keys of a running coordinator.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -128,18 +128,17 @@ def _admin(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
 
 def _where() -> tuple[str, str]:
     """The admin listener's address and key: from the environment, else those of the swarm or the coordinator that runs
-    on this machine."""
-    url, key = os.environ.get("HIVE_ADMIN_URL"), os.environ.get("HIVE_ADMIN_KEY")
-    ready = hive_home() / "up" / "ready.json"
-    if not (url and key) and ready.exists():
-        found = msgspec.json.decode(ready.read_bytes())
-        url, key = url or found["admin_url"], key or found["admin_key"]
+    on this machine, whose key is sent to no other address."""
+    url, key = os.environ.get("HIVE_ADMIN_URL", "").rstrip("/"), os.environ.get("HIVE_ADMIN_KEY")
+    here = running_here(hive_home())
+    if here is not None and (not url or same_listener(url, here.admin_url)):
+        url, key = here.admin_url, key or here.admin_key
     settings = _settings()
-    if not (url and key) and (settings.state_dir / ADMIN_KEY_FILE).exists():
-        url = url or f"http://{settings.admin_host}:{settings.admin_port}"
-        key = key or load_secrets(settings.state_dir).admin_key
+    own = f"http://{settings.admin_host}:{settings.admin_port}"
+    if not (url and key) and (settings.state_dir / ADMIN_KEY_FILE).exists() and (not url or same_listener(url, own)):
+        url, key = own, key or load_secrets(settings.state_dir).admin_key
     if not (url and key):
         raise Unauthorized(
             "No coordinator has run here: set HIVE_ADMIN_URL and HIVE_ADMIN_KEY, or start a swarm with 'hive up'."
         )
-    return url.rstrip("/"), key
+    return url, key

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 
 class HiveError(Exception):
-    """Something that a caller is told; `code` is stable, `retryable` says whether the same request may succeed later."""
+    """Something that a caller is told; `code` is stable, `retryable` says whether the same request may succeed later, and a
+    client knows by `request_id` which of its requests it was."""
 
     status: ClassVar[int] = 500
     code: str = "internal_error"
@@ -21,6 +22,7 @@ class HiveError(Exception):
         details: Mapping[str, Any] | None = None,
         retry_after_s: int | None = None,
         dispatched: bool = False,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -29,6 +31,7 @@ class HiveError(Exception):
         self.details = details
         self.retry_after_s = retry_after_s
         self.dispatched = dispatched
+        self.request_id = request_id
 
 
 class RequestError(HiveError):

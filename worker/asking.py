@@ -9,11 +9,12 @@ import httpx
 import msgspec
 
 from shared.errors import HiveError
+from shared.reach import is_loopback
 from shared.worker_request import HEADER, signed
 from worker.anywhere import settings_anywhere
 from worker.identity import Identity
 from worker.report import lives, read_report
-from worker.settings import is_loopback, websocket_url
+from worker.settings import websocket_url
 
 PATIENCE_S: Final = 10.0
 MOST_BYTES: Final = 8 << 20

@@ -18,7 +18,7 @@ from shared.errors import HiveError
 from shared.protocol.closing import Closed, code_of
 from shared.protocol.messages import SUBPROTOCOL, Capabilities, CloseCode, Held, ToCoordinator, ToWorker, Welcome
 from shared.protocol.worker_end import ChallengeReceived, MessageReceived, Welcomed, WorkerEnd
-from worker.settings import is_loopback
+from shared.reach import is_loopback
 
 FRAME_BYTES: Final = 1 << 20
 OPEN_S: Final = 10.0

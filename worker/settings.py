@@ -1,18 +1,17 @@
 """The worker's settings: config.toml, beaten by HIVE_* in the environment, beaten by flags; read once, then frozen."""
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from shared.crypto import fingerprint
 from shared.errors import HiveError
 from shared.geo.cells import InvalidCell, at, format_cell, parse_cell, resolution
+from shared.reach import address, is_loopback
 from worker.comfort.hours import Hours
 from worker.comfort.policy import Wishes, pattern
 from worker.quantities import Bytes, Price, as_plain_integers, read
@@ -171,7 +170,7 @@ def assigned(words: list[str]) -> dict[str, Any]:
 def websocket_url(coordinator: str) -> str:
     """Where a coordinator takes workers; raises SettingsError for an address that is none, and for one without TLS
     that is not this machine."""
-    parts = _address(coordinator)
+    parts = address(coordinator)
     schemes = {"http": "ws", "ws": "ws", "https": "wss", "wss": "wss"}
     if parts is None or parts.scheme not in schemes or not parts.hostname:
         raise SettingsError(f"{coordinator} is no address of a coordinator; it looks like https://hive.example.org")
@@ -179,27 +178,6 @@ def websocket_url(coordinator: str) -> str:
     if scheme == "ws" and not is_loopback(parts.hostname):
         raise SettingsError(f"{parts.hostname} is not this machine, so its address must begin with https://")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/hive/worker"
-
-
-def _address(coordinator: str) -> SplitResult | None:
-    """Its parts; None where it is no address, or holds a name and a password, which nobody here would ever need."""
-    try:
-        parts = urlsplit(coordinator if "//" in coordinator else f"https://{coordinator}")
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        return None
-    is_plain = parts.netloc.isprintable() and not any(letter.isspace() or letter == "@" for letter in parts.netloc)
-    return parts if has_port and is_plain else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this name or address is this machine by definition."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def fits_pin(pin: str, server_pk: str) -> bool:

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from shared.reach import is_loopback
 from shared.release import MANIFEST, MOST_BYTES, RELEASE_KEY, ReleaseError, ReleaseFile, is_pin
-from worker.settings import FILE as CONFIG, is_loopback
+from worker.settings import FILE as CONFIG
 
 PROJECT: Final = "hive-swarm"
 PATIENCE_S: Final = 30.0
