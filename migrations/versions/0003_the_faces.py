@@ -1,20 +1,21 @@
-"""What the faces of the API need: several answers to one request, and what a key may do. Marked: pre.
+"""What the faces of the API need: several answers to one request, what a key may do, and what was used. Marked: pre.
 
-A coordinator of the second version goes on working: it makes jobs without a parent. It knows no limits, scopes or ends of
-keys, so make such keys when the last of them is gone.
+A coordinator of the second version goes on working: it makes jobs without a parent, and what it ends is missing in the
+sums of what was used. It knows no limits, scopes or ends of keys, so make such keys when the last of them is gone.
 """
 
 from alembic import op
 
 from migrations.third.keys import KEYS
 from migrations.third.parents import PARENTS
+from migrations.third.usage import USAGE
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = (PARENTS, KEYS)
+SCRIPTS = (PARENTS, KEYS, USAGE)
 
 
 def upgrade() -> None:
