@@ -95,6 +95,14 @@ class TooLarge(RequestError):
     code = "request_too_large"
 
 
+class RateLimited(HiveError):
+    """The key's requests or tokens of this minute or day are used up: `rate_limit_exceeded`, or `queue_full`."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    type = "rate_limit_error"
+
+
 class JobFailed(HiveError):
     """The job failed on its workers."""
 
