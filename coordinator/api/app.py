@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.api import admin, document, earned, jobs, owner, public, why_idle
 from coordinator.api.answers import ENCODER, JSON_TYPE
-from coordinator.api.errors import as_hive_error, error_body, error_headers, internal_error
+from coordinator.api.errors import as_hive_error, body_at, error_headers, internal_error
 from coordinator.api.face import Face
 from coordinator.api.front import Front, log_bug
 from coordinator.api.hive import Hive, HttpRequest
@@ -57,4 +57,6 @@ def _explain(request: HttpRequest, failure: Exception) -> Response[bytes]:
     headers = error_headers(error)
     if allow := getattr(failure, "headers", None):
         headers |= {name: value for name, value in allow.items() if name.lower() == "allow"}
-    return Response(ENCODER.encode(error_body(error)), status_code=error.status, headers=headers, media_type=JSON_TYPE)
+    return Response(
+        ENCODER.encode(body_at(path, error)), status_code=error.status, headers=headers, media_type=JSON_TYPE
+    )

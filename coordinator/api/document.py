@@ -15,7 +15,7 @@ from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownModelEntry, ShownWorker, SwarmStatus
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
-from coordinator.openai.body import ChatBody
+from coordinator.openai.chat import ChatBody
 from coordinator.submit.placement import HEADERS
 from coordinator.web.assets import PAGE_HEADERS
 from shared.receipt import SignedReceipt

@@ -23,7 +23,10 @@ from shared.errors import (
     Unauthorized,
 )
 
-OPENAI_PATHS: Final = ("/v1", "/chat", "/models", "/completions", "/embeddings")
+OPENAI_PATHS: Final = (
+    "/v1", "/api", "/chat", "/models", "/model", "/completions", "/embeddings", "/responses", "/messages", "/rerank",
+    "/moderations", "/utils",
+)  # fmt: skip
 
 JOBS: Final = "/hive/jobs/"
 
@@ -56,9 +59,15 @@ def error_headers(error: HiveError) -> dict[str, str]:
     return headers
 
 
-def error_answer(error: HiveError, headers: Mapping[str, str] | None = None) -> Answer:
-    """The whole answer for a failure."""
-    return json_answer(error_body(error), error.status, {**error_headers(error), **(headers or {})})
+def error_answer(error: HiveError, headers: Mapping[str, str] | None = None, path: str = "") -> Answer:
+    """The whole answer for a failure of the route at `path`."""
+    return json_answer(body_at(path, error), error.status, {**error_headers(error), **(headers or {})})
+
+
+def body_at(path: str, error: HiveError) -> dict[str, Any]:
+    """The body of a failure on this path: Anthropic's clients look for a `type` of the whole as well."""
+    body = error_body(error)
+    return {"type": "error", **body} if path.removeprefix("/v1").startswith("/messages") else body
 
 
 def as_hive_error(failure: Exception, method: str, path: str) -> HiveError | None:

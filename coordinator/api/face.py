@@ -5,6 +5,7 @@ from uuid import UUID
 from coordinator.api.auth import KeyDesk
 from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.intake import Intake
+from coordinator.api.parents import parent_of
 from coordinator.api.swarm import Swarm
 from coordinator.api.waiting import Waiting
 from coordinator.queue.lifecycle import TERMINAL
@@ -27,12 +28,19 @@ class Face:
         self.waiting = Waiting(hive)
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
-        """An account's job; raises NotFound if there is none, or it is another's."""
+        """An account's job, or parent of jobs; raises NotFound if there is none, or it is another's."""
+        return (await self.family(job_id, account_id))[0]
+
+    async def family(self, job_id: UUID, account_id: UUID) -> tuple[JobView, list[JobView]]:
+        """An account's job with its children, none for most; raises NotFound if there is none, or it is another's."""
         async with alone(self.hive.engine) as conn:
             view = await views.get_job(conn, job_id)
+            children = [] if view is not None else await views.get_children(conn, job_id)
+        if children:
+            view = parent_of(job_id, children)
         if view is None or view.account_id != account_id:
             raise NotFound(f"There is no job {job_id}.")
-        return view
+        return view, children
 
     def tell_if_ended(self, view: JobView) -> None:
         """A reader that was opened for a job which had ended already is told so: nobody else will."""

@@ -22,8 +22,8 @@ HttpRequest = Request[Any, Any, Any]
 class Submitting(Protocol):
     """The writer of new jobs."""
 
-    async def submit(self, job: NewJob) -> UUID:
-        """Commit the job; its id, or the earlier one of the same idempotency key."""
+    async def submit(self, *jobs: NewJob) -> UUID:
+        """Commit a job, or the children of one parent; the id, or the earlier one of the same idempotency key."""
 
 
 class Hive(Protocol):

@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
+from datetime import timedelta
 from time import perf_counter
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -12,35 +15,57 @@ from coordinator.api.trace import Trace
 from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
-from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
+from coordinator.queue.lifecycle import TERMINAL
+from coordinator.store import views
+from coordinator.store.engine import alone
+from coordinator.store.rows import JobView, KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.placement import Asking, in_words
-from coordinator.submit.prepare import ENTROPY, by_id, kind_of, known_model, new_job, prompt_tokens, room
+from coordinator.submit.prepare import (
+    ENTROPY,
+    Planned,
+    by_id,
+    instead,
+    kind_of,
+    known_model,
+    new_jobs,
+    prompt_tokens,
+    room,
+)
 from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import Entry
-from shared.errors import Unavailable
+from shared.errors import HiveError, Unavailable
 from shared.tokens import is_long
 
 RETRY_AFTER_S = 5
+REPEATED: Final = timedelta(minutes=15)
+"""How long after a request an SDK may send it again by itself: its own timeout is ten minutes."""
+
+_ELSEWHERE: Final = frozenset({"invalid_model", "model_not_allowed", "no_workers", "context_length_exceeded"})
+"""What is wrong with one model need not be wrong with the next."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What of the HTTP request matters for a submit: when it came (perf_counter), and what makes it the same again."""
+    """What of the HTTP request matters for a submit: when it came (perf_counter), what makes it the same again, and whether
+    an SDK says that it sends it again by itself."""
 
     received: float
     body_hash: str
     idempotency_key: str | None = None
+    again: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A committed job. `id` differs from the job's own where an earlier one had the same idempotency key; `reader` is
-    open for an attached job, and the caller's to close."""
+    """Committed jobs, known by `id`: the job's own, or their parent's. They are earlier ones where it was the same request
+    again (`joined`; `jobs` are then what would have been made). `readers` are open for attached jobs, one for each choice,
+    and the caller's to close."""
 
     id: UUID
-    job: NewJob
-    kind: Kind
+    jobs: tuple[NewJob, ...]
+    planned: list[Planned]
     entry: Entry
     trace: Trace
-    reader: Reader | None
+    readers: list[Reader]
+    joined: bool
 
 
 class Intake:
@@ -50,32 +75,49 @@ class Intake:
         self._hive = hive
 
     async def take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
-        """Commit the job that a caller asks for; raises RequestError for what is wrong with it, Unavailable
-        `no_workers` with the counts if nobody may take it, and what the money says."""
-        hive = self._hive
-        entry = known_model(submission, hive.catalogue, key)
+        """Commit the jobs that a caller asks for; raises RequestError for what is wrong with them, Unavailable
+        `no_workers` with the counts if nobody may take them, and what the money says. Where the model cannot be had its
+        fallbacks are tried, and the first error is told if none can."""
+        try:
+            return await self._take(submission, key, sent)
+        except HiveError as e:
+            if e.code not in _ELSEWHERE or not submission.fallbacks:
+                raise
+            for model in submission.fallbacks:
+                try:
+                    return await self._take(instead(submission, model), key, sent)
+                except HiveError as other:
+                    if other.code not in _ELSEWHERE:
+                        raise
+            raise
+
+    async def _take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
+        entry = known_model(submission, self._hive.catalogue, key)
         submission = by_id(submission, entry)
-        tokens_in = await self._count(submission.request)
+        planned = [await self._planned(request, submission, entry, key) for request in submission.requests]
+        jobs = new_jobs(
+            submission,
+            planned,
+            key=key,
+            entry=entry,
+            now=self._hive.clock(),
+            entropy=os.urandom(ENTROPY * (1 + len(planned) * submission.n)),
+            idempotency_key=sent.idempotency_key,
+            body_hash=sent.body_hash,
+        )
+        return await self._commit(jobs, planned, entry, sent)
+
+    async def _planned(self, request: JobRequest, submission: Submission, entry: Entry, key: KeyRow) -> Planned:
+        """The request counted, its room and its kind; raises Unavailable if nobody may take it."""
+        hive = self._hive
+        tokens_in = await self._count(request)
         max_tokens = room(tokens_in, submission.max_tokens, entry)
         owns = hive.hub.owns(key.account_id)
         spec = kind_of(submission, entry, tokens_in, max_tokens, account_id=key.account_id, owns=owns)
         kind = hive.kinds.known(spec)
         if kind is None or not hive.hub.anyone(kind):
             self._refuse_if_nobody(spec, submission)
-        kind = kind or await self._kind(spec)
-        job = new_job(
-            submission,
-            key=key,
-            kind=kind,
-            entry=entry,
-            tokens_in=tokens_in,
-            max_tokens=max_tokens,
-            now=hive.clock(),
-            entropy=os.urandom(ENTROPY),
-            idempotency_key=sent.idempotency_key,
-            body_hash=sent.body_hash,
-        )
-        return await self._commit(job, kind, entry, sent)
+        return Planned(request, tokens_in, max_tokens, kind or await self._kind(spec))
 
     def _refuse_if_nobody(self, spec: KindSpec, submission: Submission) -> None:
         try:
@@ -84,22 +126,56 @@ class Intake:
             self._hive.hub.miss(spec, in_ms(self._hive.clock()))
             raise
 
-    async def _commit(self, job: NewJob, kind: Kind, entry: Entry, sent: Sent) -> Accepted:
-        reader = self._hive.relay.open(job.id, attached=True) if job.attached else None
+    async def _commit(self, jobs: tuple[NewJob, ...], planned: list[Planned], entry: Entry, sent: Sent) -> Accepted:
+        attached = jobs[0].attached
+        earlier = await self._earlier(jobs[0], sent) if attached and sent.again else None
+        readers = [self._hive.relay.open(job.id, attached=True) for job in jobs] if attached and not earlier else []
+        own = jobs[0].parent or jobs[0].id
         try:
-            job_id = await self._hive.writer.submit(job)
-            if job_id == job.id:
-                self._hive.hub.submitted(kind, job)
+            id_ = earlier or await self._hive.writer.submit(*jobs)
+            if id_ == own:
+                self._submitted(jobs, planned)
                 await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
+            elif attached:
+                readers = await self._joined(id_, readers)
         except BaseException:
-            if reader is not None:
-                reader.close()
+            close(readers)
             raise
-        if reader is not None and job_id != job.id:
-            reader.close()
-            reader = self._hive.relay.open(job_id, attached=True)
-        trace = Trace(job_id, received=sent.received, accepted=perf_counter(), now=perf_counter)
-        return Accepted(job_id, job, kind, entry, trace, reader)
+        trace = Trace(id_, received=sent.received, accepted=perf_counter(), now=perf_counter)
+        return Accepted(id_, jobs, planned, entry, trace, readers, joined=id_ != own)
+
+    def _submitted(self, jobs: Sequence[NewJob], planned: list[Planned]) -> None:
+        kinds: dict[int, Kind] = {plan.kind.id: plan.kind for plan in planned}
+        for job in jobs:
+            self._hive.hub.submitted(kinds[job.kind_id], job)
+
+    async def _earlier(self, job: NewJob, sent: Sent) -> UUID | None:
+        """The first job of a request that an SDK sends again by itself, if that has not failed."""
+        if sent.idempotency_key is not None:
+            return None
+        since = job.created_at - REPEATED
+        async with alone(self._hive.engine) as conn:
+            return await views.same_request(conn, job.key_id, job.account_id, sent.body_hash, since)
+
+    async def _joined(self, id_: UUID, own: list[Reader]) -> list[Reader]:
+        """Readers of an earlier job, or of all children of an earlier parent, in place of those of the jobs that were not
+        made; what has ended tells so again."""
+        close(own)
+        relay = self._hive.relay
+        readers = [relay.open(view.id, attached=True) for view in await self._family(id_)]
+        try:
+            for view in await self._family(id_):
+                if view.status in TERMINAL:
+                    relay.end(view)
+        except BaseException:
+            close(readers)
+            raise
+        return readers
+
+    async def _family(self, id_: UUID) -> list[JobView]:
+        async with alone(self._hive.engine) as conn:
+            view = await views.get_job(conn, id_)
+            return [view] if view is not None else await views.get_children(conn, id_)
 
     async def _count(self, request: JobRequest) -> int:
         vocabulary = self._hive.vocabularies[request.model]
@@ -110,6 +186,12 @@ class Intake:
     async def _kind(self, spec: KindSpec) -> Kind:
         async with self._hive.engine.begin() as conn:
             return await self._hive.kinds.get(conn, spec)
+
+
+def close(readers: Sequence[Reader]) -> None:
+    """Close readers, whatever became of their jobs."""
+    for reader in readers:
+        reader.close()
 
 
 def refuse_if_nobody(counts: Counts, submission: Submission) -> None:

@@ -49,7 +49,7 @@ def submission(body: JobBody, header: Callable[[str], str | None], groups: Group
     refuse_common(body)
     refuse_if(bool(body.tools) and body.tool_choice != "none", "tools")
     return Submission(
-        request=_request(body),
+        requests=(_request(body),),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="hive",
         max_tokens=max_tokens_asked(body.max_tokens),

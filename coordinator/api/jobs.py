@@ -41,21 +41,22 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key))
     accepted = await face.intake.take(submission(body, request.headers.get, face.groups), key, sent)
-    status, created_at = State.PENDING, accepted.job.created_at
-    if accepted.id != accepted.job.id:
+    status, created_at = State.PENDING, accepted.jobs[0].created_at
+    if accepted.joined:
         earlier = await face.job(accepted.id, key.account_id)
         status, created_at = earlier.status, earlier.created_at
-    cell = None if accepted.kind.cell is None else format_cell(accepted.kind.cell)
+    asked = accepted.planned[0].kind.cell
+    cell = None if asked is None else format_cell(asked)
     created = JobCreated(accepted.id, status, cell, written(created_at))
     return json_answer(created, 201, accepted.trace.headers())
 
 
 @get("/hive/jobs/{job_id:uuid}", name="get_job")
 async def get_job(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
-    """A job of the caller's account."""
+    """A job of the caller's account, or a parent with the ids of its children."""
     face = face_of(request)
     key = await face.keys.caller(request)
-    return json_answer(job_json(await face.job(job_id, key.account_id)))
+    return json_answer(job_json(*await face.family(job_id, key.account_id)))
 
 
 @get("/hive/jobs", name="list_jobs")
@@ -81,11 +82,13 @@ async def cancel_job(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
     """Cancel a job that has not ended; answers with the job."""
     face = face_of(request)
     key = await face.keys.caller(request)
-    await face.job(job_id, key.account_id)
-    if not await face.hive.relay.cancel(job_id, "cancelled by its owner"):
-        view = await face.job(job_id, key.account_id)
+    view, children = await face.family(job_id, key.account_id)
+    reason = "cancelled by its owner"
+    cancelled = [await face.hive.relay.cancel(one.id, reason) for one in children or [view]]
+    view, children = await face.family(job_id, key.account_id)
+    if not any(cancelled):
         raise Conflict(f"The job has ended: it is {view.status.value}.", code="not_cancellable")
-    return json_answer(job_json(await face.job(job_id, key.account_id)))
+    return json_answer(job_json(view, children))
 
 
 @get("/hive/jobs/{job_id:uuid}/events", name="job_events")
@@ -95,7 +98,11 @@ async def job_events(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
     key = await face.keys.caller(request)
     reader = face.hive.relay.open(job_id, attached=False)
     try:
-        view = await face.job(job_id, key.account_id)
+        view, children = await face.family(job_id, key.account_id)
+        if children:
+            raise RequestError(
+                f"Job {job_id} is a parent: follow its children, whose ids GET /hive/jobs/{job_id} tells."
+            )
     except BaseException:
         reader.close()
         raise

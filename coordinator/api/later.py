@@ -4,7 +4,6 @@ import re
 from typing import Final
 
 LATER: Final = (
-    "/v1/completions",
     "/v1/embeddings",
     "/v1/messages",
     "/v1/responses",

@@ -1,5 +1,6 @@
 """Jobs as their owner sees them: rows turned into the JSON of `/hive/jobs`. Money in GNS, times in ISO 8601 UTC."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,7 +28,8 @@ class JobCreated(msgspec.Struct, frozen=True):
 class JobJson(msgspec.Struct, frozen=True):
     """A job. `worker_pk` is there from `assigned` on, the result when it is completed; `cached_tokens` of the prompt were in
     the worker's cache already; `salt` opens the hashes of its
-    receipt; `settled` and `stellar_tx_hash` say that its payment is confirmed."""
+    receipt; a parent has `children`, one for each answer, and they its id;
+    `settled` and `stellar_tx_hash` say that its payment is confirmed."""
 
     id: UUID
     status: State
@@ -62,6 +64,8 @@ class JobJson(msgspec.Struct, frozen=True):
     seed: str
     salt: str
     store: bool
+    parent_id: UUID | None
+    children: list[UUID]
 
 
 class JobList(msgspec.Struct, frozen=True):
@@ -81,8 +85,8 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def job_json(view: JobView) -> JobJson:
-    """The public shape of a job row."""
+def job_json(view: JobView, children: Sequence[JobView] = ()) -> JobJson:
+    """The public shape of a job row, or of a parent's with those of its children."""
     failure = failure_of(view)
     return JobJson(
         id=view.id,
@@ -114,10 +118,12 @@ def job_json(view: JobView) -> JobJson:
         gns_cost=to_gns(view.cost),
         settled=view.settled,
         stellar_tx_hash=view.stellar_tx_hash,
-        receipt_url=f"/hive/receipts/{view.id}" if view.status is State.COMPLETED else None,
+        receipt_url=f"/hive/receipts/{view.id}" if view.status is State.COMPLETED and not children else None,
         seed=view.seed,
         salt=view.salt,
         store=view.store,
+        parent_id=view.parent,
+        children=[child.id for child in children],
     )
 
 

@@ -40,7 +40,7 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
             worker_signature=done.signature,
             coordinator_signature=countersign(d.key, receipt, done.signature),
             coordinator_pk=public_key(d.key),
-            cost=min(job.hold, cost(entry, job.tokens_in, len(ids), job.reward)),
+            cost=min(job.hold, cost(entry, job.tokens_in, len(ids), job.reward, copy=job.copy)),
             share=(len(done.ids), len(ids)),
             cached_tokens=min(done.cached_tokens, job.tokens_in),
         ),

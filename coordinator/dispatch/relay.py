@@ -6,6 +6,7 @@ from uuid import UUID
 
 from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token, WorkerPublic
 from coordinator.queue.lifecycle import State
+from coordinator.settle.partial import Made
 from coordinator.store.rows import JobView
 from shared.errors import Unavailable
 from shared.protocol.messages import Logprob
@@ -36,13 +37,22 @@ class Reader:
 
     async def __anext__(self) -> JobEvent:
         while (event := self.next_event()) is None:
-            if self._channel.ended:
+            if self.ended:
                 raise StopAsyncIteration
-            if self._relay.stopped:
-                raise GoingAway("The coordinator restarts; ask again in a moment.", retry_after_s=1)
+            self.check()
             self.news.clear()
             await self.news.wait()
         return event
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job's last event is there."""
+        return self._channel.ended
+
+    def check(self) -> None:
+        """Raises GoingAway once the relay has stopped."""
+        if self._relay.stopped:
+            raise GoingAway("The coordinator restarts; ask again in a moment.", retry_after_s=1)
 
     def next_event(self) -> JobEvent | None:
         """The next event if it is there already, without waiting."""
@@ -144,6 +154,10 @@ class Relay:
     def ids_of(self, job_id: UUID) -> list[int]:
         """The ids that were relayed of the job so far."""
         return list(self._channels[job_id].ids) if job_id in self._channels else []
+
+    def made(self, job_ids: Iterable[UUID]) -> dict[UUID, Made]:
+        """What was made so far of those of these jobs that are computed here."""
+        return {id_: self._channels[id_].made for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt}
 
     def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic) -> None:
         """An attempt begins."""

@@ -1,161 +1,204 @@
-"""`POST /v1/chat/completions`: reads a job's events and writes OpenAI's answer, for as long as the client is there."""
+"""OpenAI's chat completions: the body translated to the one request of Hive, and its answers told as OpenAI does."""
 
-import asyncio
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
 
-from litestar.types import Receive, Scope, Send
+import msgspec
+from litestar import post
+from litestar.types import ASGIApp
 
-from coordinator.api.answers import encoded, json_answer
-from coordinator.api.errors import error_answer, error_body
-from coordinator.api.failures import failure_of
-from coordinator.api.gone import while_there
-from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
-from coordinator.api.trace import Trace
-from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Reader, Status, Token
-from coordinator.openai.shapes import ChatNames, Chunks, broken, completion, usage
-from coordinator.openai.telling import Answer, Delta, Terms, message_of
-from coordinator.store.rows import JobView
-from shared.errors import HiveError
+from coordinator.answer.said import Likely
+from coordinator.answer.serve import called, serve
+from coordinator.answer.teller import Counts, Names, Told
+from coordinator.api.bodies import decoded
+from coordinator.api.face import face_of
+from coordinator.api.hive import HttpRequest
+from coordinator.openai.common import (
+    Chunks,
+    Delta,
+    StreamOptions,
+    calls_of,
+    deltas,
+    head,
+    likelihoods,
+    text_of,
+    usage,
+)
+from coordinator.submit.body import (
+    CommonBody,
+    asked_by_body,
+    conversation,
+    form_of,
+    refuse_common,
+    refuse_if,
+    sampling_of,
+)
+from coordinator.submit.placement import asked_by_headers, placement
+from coordinator.submit.request import JobRequest, Submission, biases, choices, max_tokens_asked, seed_text, stops
+from shared.chat.events import Event, Reasoning
+from shared.errors import HiveError, RequestError
+from shared.geo.jurisdiction import NO_GROUPS, Groups
+
+MAX_TOP: Final = 20
 
 
-class WholeChat:
-    """The answer in one piece."""
+class ChatBody(CommonBody, frozen=True, kw_only=True):
+    """`POST /v1/chat/completions`: OpenAI's fields, OpenRouter's sampling fields and Hive's placement."""
 
-    def __init__(self, names: ChatNames, terms: Terms, reader: Reader, trace: Trace) -> None:
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    modalities: list[str] | None = None
+    audio: Any = None
+    web_search_options: Any = None
+    models: list[str] | None = None
+    store: bool | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the stream ends with a chunk of token counts."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+_DECODER: Final = msgspec.json.Decoder(ChatBody)
+
+
+def submission(body: ChatBody, header: Callable[[str], str | None], groups: Groups = NO_GROUPS) -> Submission:
+    """The request that a chat body asks for; raises RequestError for what is wrong or not supported.
+
+    `max_completion_tokens` goes before `max_tokens`; the job lives as long as somebody reads it.
+    """
+    if body.messages is None:
+        raise RequestError("messages is missing.", param="messages")
+    refuse_common(body)
+    _refuse(body)
+    form = form_of(body)
+    request = JobRequest(
+        model=body.model,
+        messages=conversation(body.messages),
+        sampling=sampling_of(body),
+        stop=stops(body.stop),
+        logit_bias=biases(body.logit_bias),
+        tools=form.tools,
+        tool_choice=form.tool_choice,
+        parallel_tool_calls=form.parallel_tool_calls,
+        response_format=form.response_format,
+        logprobs=_logprobs(body),
+    )
+    return Submission(
+        requests=(request,),
+        placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
+        source="v1",
+        max_tokens=_max_tokens(body),
+        seed=seed_text(body.seed),
+        store=bool(body.store),
+        attached=True,
+        n=choices(body.n),
+        fallbacks=tuple(model for model in body.models or () if model != body.model),
+    )
+
+
+def _max_tokens(body: ChatBody) -> int | None:
+    if body.max_completion_tokens is not None:
+        return max_tokens_asked(body.max_completion_tokens, "max_completion_tokens")
+    return max_tokens_asked(body.max_tokens)
+
+
+def _logprobs(body: ChatBody) -> int | None:
+    """How many alternatives to tell for each token; None for no logprobs."""
+    top = body.top_logprobs
+    if top is not None and not 0 <= top <= MAX_TOP:
+        raise RequestError(f"top_logprobs must be between 0 and {MAX_TOP}, got {top}.", param="top_logprobs")
+    if top and not body.logprobs:
+        raise RequestError("top_logprobs needs logprobs: true.", param="top_logprobs")
+    return (top or 0) if body.logprobs else None
+
+
+def _refuse(body: ChatBody) -> None:
+    refuse_if(bool(body.functions) and body.function_call != "none", "functions")
+    refuse_if(any(modality != "text" for modality in body.modalities or []), "modalities")
+    refuse_if(bool(body.audio), "audio")
+    refuse_if(body.web_search_options is not None, "web_search_options")
+
+
+class ChatTeller:
+    """Tells a chat's answers as OpenAI does."""
+
+    def __init__(self, names: Names, *, n: int = 1, include_usage: bool = False) -> None:
         self._names = names
-        self._answered = Answer(terms)
-        self._deltas: list[Delta] = []
-        self._sent = 0
-        self._reader = reader
-        self._trace = trace
+        self._n = n
+        self._chunks = Chunks(names, "chat.completion.chunk", include_usage=include_usage)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait for the job's end and answer; a client that leaves before closes the reader."""
-        try:
-            await while_there(receive, self._answer(scope, receive, send))
-        except GoingAway as e:
-            e.dispatched = self._trace.dispatched
-            await error_answer(e, self._trace.headers())(scope, receive, send)
-        finally:
-            self._reader.close()
+    def opening(self) -> bytes:
+        """The role, once for each choice."""
+        first = {"role": "assistant", "content": ""}
+        return b"".join(self._choice(choice, first, None) for choice in range(self._n))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async for event in self._reader:
-            self._trace.note(event)
-            if isinstance(event, Token):
-                self._deltas += self._answered.push(event.text, event.ids, event.logprobs)
-                self._sent += len(event.text)
-            elif isinstance(event, Ended):
-                headers = self._trace.headers()
-                failure = failure_of(event.view)
-                whole = error_answer(failure, headers) if failure else json_answer(self._body(event.view), 200, headers)
-                await whole(scope, receive, send)
-
-    def _body(self, view: JobView) -> object:
-        counts = usage(view.tokens_in, view.tokens_generated, view.cached_tokens)
-        deltas = [*self._deltas, *self._answered.push((view.result_text or "")[self._sent :]), *self._answered.finish()]
-        reason = self._answered.finish_reason(view.finish_reason or "stop")
-        return completion(self._names, message_of(deltas), reason, counts, self._answered.likelihoods())
-
-
-class StreamedChat:
-    """The answer as server-sent events. The head goes out with the first token, or after ten seconds without it: then
-    without the worker's headers, and what fails afterwards is told in the stream."""
-
-    def __init__(
-        self,
-        names: ChatNames,
-        terms: Terms,
-        reader: Reader,
-        trace: Trace,
-        *,
-        include_usage: bool,
-        now: Callable[[], float],
-        silence_s: float = SILENCE_S,
-    ) -> None:
-        self._chunks = Chunks(names, include_usage=include_usage)
-        self._answer = Answer(terms)
-        self._reader = reader
-        self._trace = trace
-        self._now = now
-        self._silence_s = silence_s
-        self._due = now() + silence_s
-        self._started = False
-        self._sent = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream until the job's end; a client that leaves before closes the reader."""
-        try:
-            await while_there(receive, self._stream(scope, receive, send))
-        except GoingAway as e:
-            await self._fail(e, scope, receive, send)
-        finally:
-            self._reader.close()
-
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        while True:
-            event = await self._next()
-            if event is not None:
-                self._trace.note(event)
-            match event:
-                case None:
-                    await self._write(send, KEEP_ALIVE if self._started else b"")
-                case Status():
-                    continue
-                case Token(text=text):
-                    self._sent += len(text)
-                    await self._write(send, self._told(self._answer.push(text, event.ids, event.logprobs)))
-                case Ended(view=view):
-                    await self._end(view, scope, receive, send)
-                    return
-                case _:
-                    assert_never(event)
-
-    def _told(self, deltas: list[Delta]) -> bytes:
-        """The chunks of these deltas, the first with what was told of all tokens since the last."""
-        if not deltas:
+    def more(self, choice: int, events: Sequence[Event], likely: list[Likely] | None) -> bytes:
+        """Deltas, the first with what is told of all tokens since the last."""
+        told = list(deltas(events))
+        if not told:
             return b""
-        first = self._chunks.delta(deltas[0], self._answer.likelihoods())
-        return first + b"".join(self._chunks.delta(delta) for delta in deltas[1:])
+        first = self._choice(choice, told[0], likelihoods(likely))
+        return first + b"".join(self._choice(choice, delta, likelihoods(None)) for delta in told[1:])
 
-    async def _next(self) -> JobEvent | None:
-        event = self._reader.next_event()
-        if event is not None:
-            return event
-        try:
-            async with asyncio.timeout(max(0.0, self._due - self._now())):
-                return await anext(self._reader)
-        except TimeoutError:
-            return None
+    def ended(self, choice: int, finish_reason: str, likely: list[Likely] | None, _counts: Counts) -> bytes:
+        """The finish reason, once, with what of the tokens is left to be told."""
+        return self._choice(choice, {}, likelihoods(likely or None), finish_reason)
 
-    async def _end(self, view: JobView, scope: Scope, receive: Receive, send: Send) -> None:
-        failure = failure_of(view)
-        if failure is None:
-            rest = self._told([*self._answer.push((view.result_text or "")[self._sent :]), *self._answer.finish()])
-            counts = usage(view.tokens_in, view.tokens_generated, view.cached_tokens)
-            reason = self._answer.finish_reason(view.finish_reason or "stop")
-            likelihoods = self._answer.likelihoods()
-            left = likelihoods if likelihoods and likelihoods["content"] else None
-            closing = self._chunks.closing(reason, counts, left)
-            await self._write(send, rest + closing, more=False)
-        else:
-            await self._fail(failure, scope, receive, send)
+    def closing(self, counts: Counts) -> bytes:
+        """The counts if they were asked for, and the end."""
+        return self._chunks.closing(counts)
 
-    async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tells of a failure where it can still be told: in the status, or in a stream that has begun."""
-        if self._started:
-            await self._write(send, broken(error_body(failure)), more=False)
-        else:
-            failure.dispatched = failure.dispatched or self._trace.dispatched
-            await error_answer(failure, self._trace.headers())(scope, receive, send)
+    def broken(self, error: HiveError) -> bytes:
+        """An error, and nothing that looks like a normal end."""
+        return self._chunks.broken(error)
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
-        self._due = self._now() + self._silence_s
-        if not self._started:
-            self._started = True
-            headers = encoded({**HEADERS, **self._trace.headers()})
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            data = self._chunks.opening() + data
-        if data or not more:
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+    def whole(self, answers: Sequence[Told], counts: Counts) -> object:
+        """A `chat.completion`."""
+        choices = [
+            {
+                "index": choice,
+                "message": message_of(told.events),
+                "logprobs": likelihoods(told.likely),
+                "finish_reason": told.finish_reason,
+            }
+            for choice, told in enumerate(answers)
+        ]
+        return {**head(self._names, "chat.completion"), "choices": choices, "usage": usage(counts)}
+
+    def _choice(self, choice: int, delta: Delta, logprobs: dict[str, Any] | None, reason: str | None = None) -> bytes:
+        return self._chunks.choice({"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason})
+
+
+def message_of(events: Sequence[Event]) -> dict[str, Any]:
+    """The whole message that these events tell."""
+    content, reasoning = text_of(events), text_of(events, Reasoning)
+    calls = [
+        {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+        for call in calls_of(events)
+    ]
+    message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    return message | {"tool_calls": calls} if calls else message
+
+
+@post(["/v1/chat/completions", "/chat/completions"], name="chat_completions", status_code=200)
+async def chat_completions(request: HttpRequest) -> ASGIApp:
+    """A chat completion: a durable job for each choice, streamed or in one piece; a client that goes away cancels it."""
+    call = await called(request)
+    body = decoded(_DECODER, call.raw)
+    asked = submission(body, request.headers.get, face_of(request).groups)
+    tell = partial(ChatTeller, n=asked.n, include_usage=body.include_usage)
+    return await serve(request, call, asked, tell, stream=bool(body.stream))
+
+
+ROUTES: Final[list[Any]] = [chat_completions]

@@ -1,19 +1,23 @@
 """Jobs that have ended: moved here by the transaction that ends them, purged when their time is over."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import date, datetime
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
 
 from coordinator.queue.lifecycle import State
 from coordinator.store.batch import Batch, plain
-from coordinator.store.changes import End, Work
+from coordinator.store.changes import End, Use, Work
 from coordinator.store.engine import Connection, statement
 from shared.ids import day_of
 
+Of = TypeVar("Of", bound=Hashable)
+
 _SAME = """day, id, account_id, key_id, kind_id, model, source, priority, attempt, request, max_tokens, hold,
-    reward, seed, salt, store, created_at, deadline_at, assigned_at, first_token_at, worker_pk, worker_cell"""
+    reward, seed, salt, store, created_at, deadline_at, assigned_at, first_token_at, worker_pk, worker_cell, parent, choice,
+    copy, body_hash"""
 _end = Batch(
     "e", day="date", id="uuid", attempt="integer", state="text", event="text", reason="text", lost="integer",
     tokens_in="integer", tokens_out="integer", tokens_per_second="double precision", result="bytea",
@@ -45,7 +49,11 @@ _tally = Batch("t", day="date", state="text", jobs="bigint", tokens_in="bigint",
 _work = Batch(
     "w", worker_pk="text", day_of="date", model="text", w_jobs="bigint", read="bigint", made="bigint", earned="bigint"
 )
-# The sums of workers first and the day's last, in every transaction, so that no two wait for each other.
+_use = Batch(
+    "u", account_id="uuid", day="date", key_id="uuid", model="text", jobs="bigint", tokens_in="bigint", cached="bigint",
+    tokens_out="bigint", cost="bigint",
+)  # fmt: skip
+# The sums of workers first, then of callers and the day's last, in every transaction, so that no two wait for each other.
 TALLY = f"""
     WITH worked AS (
         INSERT INTO worker_days AS old (worker_pk, day, model, jobs, tokens_in, tokens_out, earned, last_at)
@@ -53,10 +61,18 @@ TALLY = f"""
         ON CONFLICT (worker_pk, day, model) DO UPDATE SET jobs = old.jobs + excluded.jobs,
             tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out,
             earned = old.earned + excluded.earned, last_at = greatest(old.last_at, excluded.last_at)
+        RETURNING 1),
+    used AS (
+        INSERT INTO usage_days AS old (account_id, day, key_id, model, jobs, tokens_in, cached, tokens_out, cost)
+        SELECT account_id, day, key_id, model, jobs, tokens_in, cached, tokens_out, cost FROM {_use.sql}
+        WHERE (SELECT count(*) FROM worked) >= 0 ORDER BY account_id, key_id, model
+        ON CONFLICT (account_id, day, key_id, model) DO UPDATE SET jobs = old.jobs + excluded.jobs,
+            tokens_in = old.tokens_in + excluded.tokens_in, cached = old.cached + excluded.cached,
+            tokens_out = old.tokens_out + excluded.tokens_out, cost = old.cost + excluded.cost
         RETURNING 1)
     INSERT INTO tallies AS old (day, state, jobs, tokens_in, tokens_out)
     SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql}
-    WHERE (SELECT count(*) FROM worked) >= 0 ORDER BY day, state
+    WHERE (SELECT count(*) FROM used) >= 0 ORDER BY day, state
     ON CONFLICT (day, state) DO UPDATE SET jobs = old.jobs + excluded.jobs,
         tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
 """  # noqa: S608  # names of ours
@@ -87,14 +103,18 @@ async def end(conn: Connection, ends: Sequence[End], now: datetime) -> set[UUID]
     return set(await conn.scalars(statement(END), _end.bind(rows) | {"now": now}))
 
 
-async def tally(conn: Connection, ends: Iterable[End], works: Iterable[Work], now: datetime) -> None:
-    """Adds ended jobs to the day's sums, and what was worked to each worker's; hot rows, so late in the transaction."""
+async def tally(
+    conn: Connection, ends: Iterable[End], works: Iterable[Work], uses: Iterable[Use], now: datetime
+) -> None:
+    """Adds ended jobs to the day's sums, what was worked to each worker's and what was used to each caller's; hot rows, so
+    late in the transaction."""
     sums: dict[State, list[int]] = {}
     for e in ends:
         jobs, tokens_in, tokens_out = sums.get(e.state, (0, 0, 0))
         sums[e.state] = [jobs + 1, tokens_in + (e.tokens_in or 0), tokens_out + e.tokens_out]
     days = _tally.bind((now.date(), state, *numbers) for state, numbers in sums.items())
-    await conn.execute(statement(TALLY), days | _work.bind(_summed(works, now.date())) | {"now": now})
+    worked, used = _work.bind(_worked(works, now.date())), _use.bind(_used(uses, now.date()))
+    await conn.execute(statement(TALLY), days | worked | used | {"now": now})
 
 
 async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]]) -> set[tuple[UUID, int, str]]:
@@ -109,14 +129,26 @@ async def purge(conn: Connection, now: datetime, most: int) -> int:
     return (await conn.execute(statement(PURGE), {"now": now, "most": most})).rowcount
 
 
-def _summed(works: Iterable[Work], today: date) -> list[tuple[object, ...]]:
+def _worked(works: Iterable[Work], today: date) -> list[tuple[object, ...]]:
     """One row for each worker and model."""
-    sums: dict[tuple[str, str], list[int]] = {}
-    for work in works:
-        jobs, *numbers = sums.get((work.worker_pk, work.model), (0, 0, 0, 0))
-        more = zip(numbers, (work.tokens_in, work.tokens_out, work.earned), strict=True)
-        sums[work.worker_pk, work.model] = [jobs + 1, *(old + new for old, new in more)]
+    sums = _summed(((w.worker_pk, w.model), (1, w.tokens_in, w.tokens_out, w.earned)) for w in works)
     return [(pk, today, model, *numbers) for (pk, model), numbers in sums.items()]
+
+
+def _used(uses: Iterable[Use], today: date) -> list[tuple[object, ...]]:
+    """One row for each account, key and model."""
+    sums = _summed(
+        ((u.account_id, u.key_id, u.model), (1, u.tokens_in, u.cached, u.tokens_out, u.cost)) for u in uses
+    )
+    return [(account, today, key, model, *numbers) for (account, key, model), numbers in sums.items()]
+
+
+def _summed(parts: Iterable[tuple[Of, Sequence[int]]]) -> dict[Of, list[int]]:
+    sums: dict[Of, list[int]] = {}
+    for of, numbers in parts:
+        before = sums.get(of, [0] * len(numbers))
+        sums[of] = [old + new for old, new in zip(before, numbers, strict=True)]
+    return sums
 
 
 def _array(ids: list[int] | None) -> str | None:

@@ -42,10 +42,10 @@ _FORGET = text("""
 """)
 
 
-async def take(conn: Connection, jobs: Sequence[NewJob], lifetime: timedelta) -> int:
-    """Lets the keys of these jobs stand for them where they do not stand for a job younger than `lifetime` already;
-    returns for how many."""
-    rows = ((j.account_id, j.idempotency_key, j.id, j.body_hash, j.created_at) for j in jobs)
+async def take(conn: Connection, jobs: Sequence[tuple[UUID, NewJob]], lifetime: timedelta) -> int:
+    """Lets the keys of these jobs stand for the ids beside them where they do not stand for a job younger than `lifetime`
+    already; returns for how many."""
+    rows = ((j.account_id, j.idempotency_key, id_, j.body_hash, j.created_at) for id_, j in jobs)
     taken = await conn.scalars(_INSERT, _new.bind(rows) | {"lifetime": lifetime})
     return len(taken.all())
 

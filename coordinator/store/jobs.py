@@ -40,6 +40,10 @@ _NEW_COLUMNS = {
     "deadline_at": "timestamptz",
     "due_at": "timestamptz",
     "reader_until": "timestamptz",
+    "parent": "uuid",
+    "choice": "smallint",
+    "copy": "boolean",
+    "body_hash": "bytea",
 }
 _new = Batch("r", **_NEW_COLUMNS)
 INSERT = f"""
@@ -53,7 +57,7 @@ INSERT = f"""
 """  # noqa: S608  # names and states of ours
 
 _CLAIMED = """id, attempt, kind_id, account_id, request, seed, salt, hold, reward, tokens_in, max_tokens, avoid, lost,
-    created_at, deadline_at, attached"""
+    created_at, deadline_at, attached, copy"""
 _ask = Batch("ask", kind_id="integer", most="integer", before="timestamptz")
 CLAIM = f"""
     SELECT j.* FROM {_ask.sql}
@@ -104,7 +108,8 @@ START = f"""
     SELECT day, id, attempt, '{Event.START}', :now, worker_pk FROM started RETURNING job_id
 """  # noqa: S608  # names and states of ours
 
-_LIVE = "id, state, attempt, worker_pk, account_id, key_id, model, hold, lost, store, attached, due_at, lease_until, reader_until"
+_LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, tokens_in, max_tokens, hold, reward, copy, lost, store,
+    attached, due_at, lease_until, reader_until"""
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""
     SELECT {", ".join(f"j.{name.strip()}" for name in _LIVE.split(","))}
@@ -226,5 +231,6 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
     return (
         day_of(job.id), job.id, job.account_id, job.key_id, job.kind_id, job.model, job.source, job.priority,
         tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
-        job.store, job.attached, at, at, job.deadline_at, job.deadline_at, reader_until,
+        job.store, job.attached, at, at, job.deadline_at, job.deadline_at, reader_until, job.parent, job.choice, job.copy,
+        bytes.fromhex(job.body_hash) or None,
     )  # fmt: skip

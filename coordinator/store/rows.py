@@ -51,7 +51,9 @@ class Kind(Row, frozen=True, kw_only=True):
 
 
 class NewJob(Row, frozen=True, kw_only=True):
-    """A job as it is submitted; `request` is the JSON of submit.request.JobRequest, `hold` what it may cost at most."""
+    """A job as it is submitted; `request` is the JSON of submit.request.JobRequest, `hold` what it may cost at most.
+    `parent` is the id that it shares with the other answers (by `choice`, from 0) to one request; the prompt of a `copy`
+    is paid for by another of them."""
 
     id: UUID
     account_id: UUID
@@ -73,6 +75,9 @@ class NewJob(Row, frozen=True, kw_only=True):
     attached: bool
     idempotency_key: str | None
     body_hash: str
+    parent: UUID | None = None
+    choice: int = 0
+    copy: bool = False
 
     def pending(self) -> "Claimed":
         """The row as a claim would find it the moment it is made."""
@@ -80,7 +85,7 @@ class NewJob(Row, frozen=True, kw_only=True):
             id=self.id, attempt=0, kind_id=self.kind_id, account_id=self.account_id, request=self.request,
             seed=self.seed, salt=self.salt, hold=self.hold, reward=self.reward, tokens_in=self.tokens_in,
             max_tokens=self.max_tokens, avoid=[], lost=0, created_at=self.created_at, deadline_at=self.deadline_at,
-            attached=self.attached,
+            attached=self.attached, copy=self.copy,
         )  # fmt: skip
 
 
@@ -111,6 +116,7 @@ class Claimed(Row, frozen=True, kw_only=True):
     created_at: datetime
     deadline_at: datetime
     attached: bool
+    copy: bool = False
 
 
 class Assignment(Row, frozen=True, kw_only=True):
@@ -191,6 +197,9 @@ class JobView(Row, frozen=True, kw_only=True):
     seed: str
     store: bool
     cached_tokens: int = 0
+    parent: UUID | None = None
+    choice: int = 0
+    copy: bool = False
 
 
 class JobEventRow(Row, frozen=True, kw_only=True):
@@ -244,6 +253,9 @@ class KeyRow(Row, frozen=True, kw_only=True):
     models: list[str] | None
     created_at: datetime
     revoked_at: datetime | None
+    scopes: list[str] | None = None
+    expires_at: datetime | None = None
+    limits: Limits = UNLIMITED
 
 
 class AccountRow(Row, frozen=True, kw_only=True):
@@ -253,9 +265,6 @@ class AccountRow(Row, frozen=True, kw_only=True):
     name: str
     created_at: datetime
     credit: int
-    scopes: list[str] | None = None
-    expires_at: datetime | None = None
-    limits: Limits = UNLIMITED
     held: int
     spent: int
 

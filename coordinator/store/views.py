@@ -14,7 +14,8 @@ from shared.ids import day_of
 
 _COMMON = """j.day, j.id, j.account_id, j.key_id, j.source, j.priority, j.model, j.state AS status, j.kind_id,
     j.created_at, j.deadline_at, j.assigned_at, j.first_token_at, j.worker_pk, j.worker_cell, j.attempt AS attempts,
-    j.tokens_in, j.max_tokens, j.reward AS gns_reward, j.hold, j.salt, j.seed, j.store"""
+    j.tokens_in, j.max_tokens, j.reward AS gns_reward, j.hold, j.salt, j.seed, j.store, j.parent, j.choice,
+    j.copy"""
 _LIVE = f"""SELECT {_COMMON}, CAST(NULL AS timestamptz) AS completed_at, 0 AS tokens_generated,
     CAST(NULL AS double precision) AS tokens_per_second, CAST(NULL AS bytea) AS result,
     CAST(NULL AS text) AS finish_reason, CAST(NULL AS text) AS error_code, CAST(NULL AS text) AS error_message,
@@ -28,6 +29,8 @@ _AROUND = """SELECT v.*, k.region, k.cell, w.handle AS worker_handle, b.tx_hash 
     LEFT JOIN payables p ON p.day = v.day AND p.job_id = v.id AND p.attempt = v.attempts AND p.state = 'paid'
     LEFT JOIN payout_batches b ON b.id = p.batch_id"""
 
+_CHILD = " WHERE j.day = :day AND j.parent = :id"
+_CHILDREN = text(_AROUND.format(jobs=f"{_LIVE}{_CHILD} UNION ALL {_ENDED}{_CHILD}") + " ORDER BY v.choice")
 _ONE = " WHERE j.day = :day AND j.id = :id"
 _GET = text(_AROUND.format(jobs=f"{_LIVE}{_ONE} UNION ALL {_ENDED}{_ONE}"))
 
@@ -41,6 +44,14 @@ _EVENTS = text("""
     SELECT attempt, event, at, worker_pk, detail FROM job_events WHERE day = :day AND job_id = :id
     ORDER BY attempt, at, array_position(CAST(:events AS text[]), event)
 """)
+_RECENT = """SELECT id, parent, created_at, body_hash, key_id, state FROM {table}
+    WHERE account_id = :account_id AND created_at > :since ORDER BY created_at DESC LIMIT 1000"""
+_SAME_REQUEST = text(f"""
+    SELECT coalesce(r.parent, r.id) FROM (
+        ({_RECENT.format(table="jobs")}) UNION ALL ({_RECENT.format(table="jobs_ended")})) AS r
+    WHERE r.body_hash = :hash AND r.key_id = :key_id AND r.state NOT IN ('failed', 'timed_out', 'cancelled')
+    ORDER BY r.created_at DESC LIMIT 1
+""")  # noqa: S608  # names of ours
 _NUMBERS = text("""
     SELECT state, count(*) AS jobs, 0 AS tokens_in, 0 AS tokens_out FROM jobs GROUP BY state
     UNION ALL
@@ -54,6 +65,21 @@ async def get_job(conn: Connection, id_: UUID) -> JobView | None:
     """A job, live or ended, None if there is none."""
     row = (await conn.execute(_GET, {"day": day_of(id_), "id": id_})).one_or_none()
     return None if row is None else _view(row)
+
+
+async def get_children(conn: Connection, parent: UUID) -> list[JobView]:
+    """The jobs under a parent's id, in the order of their choices; none if it is nobody's parent."""
+    return [_view(row) for row in await conn.execute(_CHILDREN, {"day": day_of(parent), "id": parent})]
+
+
+async def same_request(
+    conn: Connection, key_id: UUID, account_id: UUID, body_hash: str, since: datetime
+) -> UUID | None:
+    """The job, or its parent, of the last request since then by this key with this body, if its answer came or may still
+    come; looks at the account's newest thousand jobs alone."""
+    values = {"key_id": key_id, "account_id": account_id, "hash": bytes.fromhex(body_hash), "since": since}
+    id_ = await conn.scalar(_SAME_REQUEST, values)
+    return None if id_ is None else UUID(str(id_))
 
 
 async def list_jobs(

@@ -1,6 +1,7 @@
 """From a request to a row: how many tokens it may make, what it may cost, which kind of job it is."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -42,8 +43,14 @@ def by_id(asked: Submission, entry: Entry) -> Submission:
     """The submission with the model's own id, where the caller used another name for it."""
     if asked.request.model == entry.id:
         return asked
-    request = msgspec.structs.replace(asked.request, model=entry.id)
-    return msgspec.structs.replace(asked, request=request)
+    requests = tuple(msgspec.structs.replace(request, model=entry.id) for request in asked.requests)
+    return msgspec.structs.replace(asked, requests=requests)
+
+
+def instead(asked: Submission, model: str) -> Submission:
+    """The submission for one of its fallbacks."""
+    requests = tuple(msgspec.structs.replace(request, model=model) for request in asked.requests)
+    return msgspec.structs.replace(asked, requests=requests, fallbacks=())
 
 
 def prompt_tokens(request: JobRequest, vocabulary: Vocabulary) -> int:
@@ -78,10 +85,10 @@ def kind_of(
     asked: Submission, entry: Entry, tokens_in: int, max_tokens: int, *, account_id: UUID, owns: bool
 ) -> KindSpec:
     """The kind of a job of this account, whose answer has up to `max_tokens` tokens; `owns`: the account has workers of
-    its own, which go first."""
+    its own, which go first. Of several answers to a prompt the price of those that do not pay for it counts."""
     where, seeded = asked.placement, asked.seed is not None or asked.request.needs_seeded
     needs = Need.SEEDED * (seeded or where.seeded) | Need.OWN * where.own
-    share = split(cost(entry, tokens_in, max_tokens, asked.reward)).worker
+    share = split(cost(entry, tokens_in, max_tokens, asked.reward, copy=asked.n > 1)).worker
     return KindSpec(
         model=entry.id,
         region=where.region,
@@ -97,40 +104,65 @@ def kind_of(
     )
 
 
-def new_job(
+class Planned(msgspec.Struct, frozen=True):
+    """A request that can be taken: its prompt's tokens, how many may be made, and the kind of its jobs."""
+
+    request: JobRequest
+    tokens_in: int
+    max_tokens: int
+    kind: Kind
+
+
+def new_jobs(
     submission: Submission,
+    planned: Sequence[Planned],
     *,
     key: KeyRow,
-    kind: Kind,
     entry: Entry,
-    tokens_in: int,
-    max_tokens: int,
     now: datetime,
     entropy: bytes,
     idempotency_key: str | None = None,
     body_hash: str = "",
-) -> NewJob:
-    """The row of a job; `entropy` is 64 random bytes for its id, its seed where the caller gave none, and its salt."""
-    request = msgspec.structs.replace(submission.request, fresh=submission.seed is not None)
-    return NewJob(
-        id=new_job_id(now, entropy[:16]),
-        account_id=key.account_id,
-        key_id=key.id,
-        kind_id=kind.id,
-        model=entry.id,
-        source=submission.source,
-        priority=submission.priority,
-        request=_ENCODER.encode(request),
-        tokens_in=tokens_in,
-        max_tokens=max_tokens,
-        hold=cost(entry, tokens_in, max_tokens, submission.reward),
-        reward=submission.reward,
-        seed=submission.seed if submission.seed is not None else entropy[16:32].hex(),
-        salt=entropy[32:64].hex(),
-        deadline_at=now + submission.deadline,
-        created_at=now,
-        store=submission.store,
-        attached=submission.attached,
-        idempotency_key=idempotency_key,
-        body_hash=body_hash,
-    )
+) -> tuple[NewJob, ...]:
+    """The rows of a submission: one job, or the children of one parent, `n` for each request in their order. `entropy` is
+    ENTROPY random bytes for each, ENTROPY more for the parent's id and the seed where the caller gave none."""
+    asked = [(plan, number > 0) for plan in planned for number in range(submission.n)]
+    parent = new_job_id(now, entropy[:16]) if len(asked) > 1 else None
+    seed = submission.seed if submission.seed is not None else entropy[16:32].hex()
+    jobs = []
+    for choice, (plan, copy) in enumerate(asked):
+        own = entropy[(choice + 1) * ENTROPY : (choice + 2) * ENTROPY]
+        request = msgspec.structs.replace(plan.request, fresh=submission.seed is not None)
+        jobs.append(
+            NewJob(
+                id=new_job_id(now, own[:16]),
+                account_id=key.account_id,
+                key_id=key.id,
+                kind_id=plan.kind.id,
+                model=entry.id,
+                source=submission.source,
+                priority=submission.priority,
+                request=_ENCODER.encode(request),
+                tokens_in=plan.tokens_in,
+                max_tokens=plan.max_tokens,
+                hold=cost(entry, plan.tokens_in, plan.max_tokens, submission.reward, copy=copy),
+                reward=submission.reward,
+                seed=seed_of(seed, choice),
+                salt=own[32:64].hex(),
+                deadline_at=now + submission.deadline,
+                created_at=now,
+                store=submission.store,
+                attached=submission.attached,
+                idempotency_key=idempotency_key,
+                body_hash=body_hash,
+                parent=parent,
+                choice=choice,
+                copy=copy,
+            )
+        )
+    return tuple(jobs)
+
+
+def seed_of(seed: str, choice: int) -> str:
+    """The seed that a choice samples with: the first one with the seed itself, choice i with SHA-256(seed ‖ i)."""
+    return hashlib.sha256(f"{seed}{choice}".encode()).hexdigest() if choice else seed

@@ -14,6 +14,7 @@ MILLION: Final = 1_000_000
 MAX_STOPS: Final = 64
 MAX_STOP_LENGTH: Final = 1000
 MAX_SEED_LENGTH: Final = 200
+MAX_CHOICES: Final = 128
 MAX_BIASES: Final = 1024
 MAX_BIAS: Final = 100.0
 DEFAULT_DEADLINE: Final = timedelta(hours=24)
@@ -49,9 +50,13 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """A request with the caller's terms. `max_tokens` as asked, `reward` in stroops (None: by the model's price)."""
+    """Requests that are answered together, each `n` times, with the caller's terms: what every face translates into.
 
-    request: JobRequest
+    All name the same model; `fallbacks` are tried in their order where it cannot be had. `max_tokens` as asked, `reward` in
+    stroops for each answer (None: by the model's price).
+    """
+
+    requests: tuple[JobRequest, ...]
     placement: Placement
     source: Literal["hive", "v1"]
     max_tokens: int | None = None
@@ -61,6 +66,13 @@ class Submission(msgspec.Struct, frozen=True):
     deadline: timedelta = DEFAULT_DEADLINE
     store: bool = False
     attached: bool = False
+    n: int = 1
+    fallbacks: tuple[str, ...] = ()
+
+    @property
+    def request(self) -> JobRequest:
+        """The first request: what they have in common can be read from it."""
+        return self.requests[0]
 
 
 def sampling(
@@ -114,6 +126,13 @@ def seed_text(seed: int | str | None) -> str | None:
     if text is not None and (len(text) > MAX_SEED_LENGTH or not text.isprintable()):
         raise RequestError(f"seed takes up to {MAX_SEED_LENGTH} printable characters.", param="seed")
     return text
+
+
+def choices(n: int | None, prompts: int = 1) -> int:
+    """How many answers each prompt gets: 1 where nothing is said; raises RequestError for none, or more than 128 in all."""
+    if n is not None and not 1 <= n * prompts <= MAX_CHOICES:
+        raise RequestError(f"n must be at least 1, and at most {MAX_CHOICES} answers are made at once.", param="n")
+    return n or 1
 
 
 def max_tokens_asked(max_tokens: int | None, param: str = "max_tokens") -> int | None:

@@ -26,8 +26,12 @@ class _OvertakenError(Exception):
 
 
 class _Waiting(msgspec.Struct):
-    job: NewJob
+    jobs: tuple[NewJob, ...]
     answer: asyncio.Future[UUID]
+
+    @property
+    def first(self) -> NewJob:
+        return self.jobs[0]
 
 
 class Writer:
@@ -39,13 +43,13 @@ class Writer:
         self._wake = asyncio.Event()
         self._tight: set[UUID] = set()
 
-    async def submit(self, job: NewJob) -> UUID:
-        """Makes the job and its hold, durable when this returns.
+    async def submit(self, *jobs: NewJob) -> UUID:
+        """Makes a job, or all children of one parent, with their holds: durable when this returns, or none of them.
 
-        Returns its id, or that of the earlier job for which its idempotency key stands; raises Forbidden,
-        BudgetExceeded, Conflict, or Away: then the job may or may not be there.
+        Returns the job's (the parent's) id, or that of the earlier one for which the idempotency key stands; raises
+        Forbidden, BudgetExceeded, Conflict, or Away: then the jobs may or may not be there.
         """
-        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(jobs, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
         return await waiting.answer
@@ -62,7 +66,7 @@ class Writer:
         """Writes one group; returns how many submissions it answered. A group that fails fails for its members only."""
         group = _next_group(self._waiting)
         try:
-            answers = await _write(self._engine, [w.job for w in group], looking=self._is_tight(group))
+            answers = await _write(self._engine, [w.jobs for w in group], looking=self._is_tight(group))
         except Exception as e:  # noqa: BLE001  # it is raised again, in each task that waits for this group
             answers = [e] * len(group)
         for waiting, answer in zip(group, answers, strict=True):
@@ -77,39 +81,49 @@ class Writer:
 
     def _is_tight(self, group: list[_Waiting]) -> bool:
         """Whether an account's room has to be looked at before it is written for, because the last time it was none."""
-        return any(waiting.job.account_id in self._tight for waiting in group)
+        return any(waiting.first.account_id in self._tight for waiting in group)
 
     def _learn(self, group: list[_Waiting], answers: list[Answer]) -> None:
-        refused = {w.job.account_id for w, a in zip(group, answers, strict=True) if isinstance(a, HiveError)}
-        self._tight -= {waiting.job.account_id for waiting in group}
+        refused = {w.first.account_id for w, a in zip(group, answers, strict=True) if isinstance(a, HiveError)}
+        self._tight -= {waiting.first.account_id for waiting in group}
         self._tight |= refused
 
 
-def admit(new: Sequence[NewJob], room: Room) -> dict[UUID, HiveError]:
-    """Which of these jobs do not fit into what their account and key may still hold, in the order of their coming."""
+Jobs = tuple[NewJob, ...]
+"""One job, or the children of one parent: all of them are written, or none."""
+
+
+def id_of(jobs: Jobs) -> UUID:
+    """The id that a caller knows these jobs by."""
+    return jobs[0].parent or jobs[0].id
+
+
+def admit(new: Sequence[Jobs], room: Room) -> dict[UUID, HiveError]:
+    """Which of these do not fit into what their account and key may still hold, in the order of their coming."""
     left, budgets = dict(room.accounts), dict(room.keys)
     refused: dict[UUID, HiveError] = {}
-    for job in new:
-        if job.hold > left.get(job.account_id, 0):
-            refused[job.id] = _no_balance()
-        elif job.hold > budgets.get(job.key_id, job.hold):
-            refused[job.id] = _no_budget()
+    for jobs in new:
+        account, key, hold = jobs[0].account_id, jobs[0].key_id, sum(job.hold for job in jobs)
+        if hold > left.get(account, 0):
+            refused[id_of(jobs)] = _no_balance()
+        elif hold > budgets.get(key, hold):
+            refused[id_of(jobs)] = _no_budget()
         else:
-            left[job.account_id] = left.get(job.account_id, 0) - job.hold
-            if job.key_id in budgets:
-                budgets[job.key_id] -= job.hold
+            left[account] = left.get(account, 0) - hold
+            if key in budgets:
+                budgets[key] -= hold
     return refused
 
 
 def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
-    """The first submissions, at most GROUP and no two of them under one idempotency key: the second waits its turn."""
+    """The first submissions, some GROUP jobs and no two of them under one idempotency key: the second waits its turn."""
     group: list[_Waiting] = []
     keys: set[tuple[UUID, str]] = set()
-    while waiting and len(group) < GROUP:
+    while waiting and sum(len(one.jobs) for one in group) < GROUP:
         if waiting[0].answer.cancelled():
             waiting.popleft()
             continue
-        job = waiting[0].job
+        job = waiting[0].first
         if job.idempotency_key is not None:
             key = (job.account_id, job.idempotency_key)
             if key in keys:
@@ -119,62 +133,65 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
     return group
 
 
-async def _write(engine: Engine, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
+async def _write(engine: Engine, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
     """Writes a group as if all of it fitted, or after `looking` what does; if it was overtaken after that, each of its
-    jobs on its own until it fits or is seen not to."""
+    submissions on its own until it fits or is seen not to."""
     while True:
         try:
             return await _tried(engine, new, looking=looking)
         except _OvertakenError:
             if looking and len(new) > 1:
-                return [answer for job in new for answer in await _write(engine, [job], looking=True)]
+                return [answer for jobs in new for answer in await _write(engine, [jobs], looking=True)]
             looking = True
 
 
-async def _tried(engine: Engine, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
+async def _tried(engine: Engine, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
     """One transaction; most often there is nothing to look up, and a single statement needs none around it."""
-    if looking or any(job.idempotency_key is not None for job in new):
+    if looking or any(jobs[0].idempotency_key is not None for jobs in new):
         async with engine.begin() as conn:
             return await _write_in(conn, new, looking=looking)
     async with alone(engine) as conn:
         await _keep(conn, new)
-    return [job.id for job in new]
+    return [id_of(jobs) for jobs in new]
 
 
-async def _write_in(conn: Connection, new: Sequence[NewJob], *, looking: bool) -> list[Answer]:
+async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
     known = await _known(conn, new)
-    fresh = [job for job in new if job.id not in known]
+    fresh = [jobs for jobs in new if id_of(jobs) not in known]
     refused = admit(fresh, await _room(conn, fresh)) if looking else {}
-    admitted = [job for job in fresh if job.id not in refused]
+    admitted = [jobs for jobs in fresh if id_of(jobs) not in refused]
     if admitted:
         await _reserve(conn, admitted)
         await _keep(conn, admitted)
-    return [known.get(job.id) or refused.get(job.id) or job.id for job in new]
+    return [known.get(id_) or refused.get(id_) or id_ for id_ in map(id_of, new)]
 
 
-async def _room(conn: Connection, new: Sequence[NewJob]) -> Room:
-    return await money.read_room(conn, [job.account_id for job in new], [job.key_id for job in new])
+async def _room(conn: Connection, new: Sequence[Jobs]) -> Room:
+    return await money.read_room(conn, [jobs[0].account_id for jobs in new], [jobs[0].key_id for jobs in new])
 
 
-async def _known(conn: Connection, new: Sequence[NewJob]) -> dict[UUID, Answer]:
-    """The answers for submissions whose idempotency key stands for an earlier job."""
-    keyed = {(job.account_id, job.idempotency_key): job for job in new if job.idempotency_key is not None}
+async def _known(conn: Connection, new: Sequence[Jobs]) -> dict[UUID, Answer]:
+    """The answers for submissions whose idempotency key stands for an earlier one."""
+    keyed = {(jobs[0].account_id, key): jobs for jobs in new if (key := jobs[0].idempotency_key) is not None}
     if not keyed:
         return {}
-    found = await idempotency.read(conn, list(keyed), min(job.created_at for job in keyed.values()) - IDEMPOTENCY)
-    same = {keyed[key].id: (known.job_id, known.body_hash == keyed[key].body_hash) for key, known in found.items()}
+    found = await idempotency.read(conn, list(keyed), min(jobs[0].created_at for jobs in keyed.values()) - IDEMPOTENCY)
+    same = {
+        id_of(keyed[key]): (known.job_id, known.body_hash == keyed[key][0].body_hash) for key, known in found.items()
+    }
     return {id_: earlier if equal else _conflict() for id_, (earlier, equal) in same.items()}
 
 
-async def _reserve(conn: Connection, new: Sequence[NewJob]) -> None:
-    """Takes the idempotency keys of these jobs for them."""
-    keyed = [job for job in new if job.idempotency_key is not None]
+async def _reserve(conn: Connection, new: Sequence[Jobs]) -> None:
+    """Takes the idempotency keys of these submissions for them."""
+    keyed = [(id_of(jobs), jobs[0]) for jobs in new if jobs[0].idempotency_key is not None]
     if keyed and await idempotency.take(conn, keyed, IDEMPOTENCY) < len(keyed):
         raise _OvertakenError
 
 
-async def _keep(conn: Connection, new: Sequence[NewJob]) -> None:
+async def _keep(conn: Connection, groups: Sequence[Jobs]) -> None:
     """Writes jobs and takes their holds out of the guarded rows."""
+    new = [job for jobs in groups for job in jobs]
     holds = [entry for job in new for entry in ledger.hold(job.id, job.account_id, job.hold)]
     accounts, keys = _holds((j.account_id, j.hold) for j in new), _holds((j.key_id, j.hold) for j in new)
     if not await submitting.submit(conn, new, holds, accounts, keys, max(job.created_at for job in new)):

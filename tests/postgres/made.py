@@ -43,7 +43,7 @@ class Shop(msgspec.Struct, frozen=True):
             kind_id=self.kind.id, model=self.kind.model, source="hive", priority="interactive", request=b'{"a": 1}',
             tokens_in=10, max_tokens=100, hold=HOLD, reward=None, seed="7", salt="00" * 32,
             deadline_at=now + timedelta(hours=24), created_at=now, store=False, attached=False, idempotency_key=None,
-            body_hash="h",
+            body_hash="00",
         )  # fmt: skip
         return msgspec.structs.replace(usual, **different)
 

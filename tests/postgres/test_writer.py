@@ -83,7 +83,7 @@ async def test_a_client_that_left_before_its_turn_gets_no_job(engine: Engine) ->
     assert [job.id for job in await shop.claimed()] == [await stays]
 
 
-def keyed(shop: Shop, body: str = "h", **different: Any) -> NewJob:
+def keyed(shop: Shop, body: str = "01", **different: Any) -> NewJob:
     return shop.job(**{"idempotency_key": "k", "body_hash": body} | different)
 
 
@@ -93,7 +93,7 @@ async def test_an_idempotency_key_stands_for_its_first_job(engine: Engine) -> No
     assert await shop.submit(first, keyed(shop), keyed(shop)) == [first.id] * 3
     assert await shop.submit(keyed(shop)) == [first.id]
     with pytest.raises(Conflict) as conflict:
-        await shop.submit(keyed(shop, "another"))
+        await shop.submit(keyed(shop, "02"))
     assert conflict.value.code == "idempotency_conflict"
     stranger = keyed(other)
     assert await other.submit(stranger) == [stranger.id]

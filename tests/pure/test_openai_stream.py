@@ -8,18 +8,21 @@ from uuid import UUID
 
 import pytest
 
+from coordinator.answer.readers import Readers
+from coordinator.answer.said import Answer, Terms
+from coordinator.answer.streamed import Streamed
+from coordinator.answer.teller import Names
+from coordinator.answer.whole import Whole
 from coordinator.api.sse import KEEP_ALIVE
 from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Relay, WorkerPublic
-from coordinator.openai.chat import StreamedChat, WholeChat
-from coordinator.openai.shapes import ChatNames
-from coordinator.openai.telling import Terms
+from coordinator.openai.chat import ChatTeller
 from coordinator.queue.lifecycle import State
 from coordinator.store.rows import JobView
 from shared.chat.formats import GENERIC
 
 JOB = UUID(int=7)
-NAMES = ChatNames("hive-00000000", 1, "m", "fp")
+NAMES = Names(JOB, 1, "m", "fp")
 TERMS = Terms(GENERIC, lambda token: bytes([token]))
 WORKER = WorkerPublic("ab" * 32, None, "841e805ffffffff", ["IT", "VA"], "seedling")
 
@@ -32,7 +35,7 @@ def view(status: State, text: str | None = None, tokens: int = 0) -> JobView:
         "status": status, "region": "", "created_at": at, "deadline_at": at, "attempts": 1, "tokens_in": 3,
         "max_tokens": 9, "tokens_generated": tokens, "result_text": text, "finish_reason": "stop", "hold": 0, "cost": 0,
         "settled": False, "salt": "", "seed": "", "store": False, "kind_id": 1,
-        "cached_tokens": 2,
+        "cached_tokens": 2, "copy": False,
     }  # fmt: skip
     fields: dict[str, Any] = {name: known.get(name) for name in JobView.__struct_fields__}
     return JobView(**fields)
@@ -47,7 +50,7 @@ class Exchange:
         self.trace = Trace(JOB, received=0.0, accepted=0.001, now=lambda: 0.003)
         self.parts: asyncio.Queue[Any] = asyncio.Queue()
         self.leave = asyncio.Event()
-        self.scope: Any = {}
+        self.scope: Any = {"path": "/v1/chat/completions"}
 
     async def _cancel(self, job_id: UUID, reason: str) -> bool:
         raise AssertionError(f"nobody cancels {job_id} ({reason})")
@@ -64,9 +67,8 @@ class Exchange:
 
     def streamed(self, silence_s: float, *, include_usage: bool = False) -> "asyncio.Task[None]":
         now = asyncio.get_running_loop().time
-        chat = StreamedChat(
-            NAMES, TERMS, self.reader, self.trace, include_usage=include_usage, now=now, silence_s=silence_s
-        )
+        teller, answers = ChatTeller(NAMES, include_usage=include_usage), [Answer(TERMS)]
+        chat = Streamed(teller, answers, Readers([self.reader]), self.trace, now=now, silence_s=silence_s)
         return asyncio.create_task(chat(self.scope, self.receive, self.send))
 
 
@@ -116,7 +118,7 @@ async def test_before_the_head_a_failure_has_its_status(state: State, status: in
     if streamed:
         running = exchange.streamed(60)
     else:
-        whole = WholeChat(NAMES, TERMS, exchange.reader, exchange.trace)
+        whole = Whole(ChatTeller(NAMES), [Answer(TERMS)], Readers([exchange.reader]), exchange.trace)
         running = asyncio.create_task(whole(exchange.scope, exchange.receive, exchange.send))
     exchange.relay.end(view(state))
     start, body = await exchange.next(), await exchange.next()

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from coordinator.openai.telling import Answer, Terms, message_of
+from coordinator.answer.said import Answer, Terms
+from coordinator.openai.chat import message_of
+from coordinator.openai.common import likelihoods
+from shared.chat.events import Content
 from shared.chat.formats import GENERIC, Format
 from shared.protocol.messages import Logprob
 
@@ -21,12 +24,12 @@ def terms(format_: Format = GENERIC, **more: Any) -> Terms:
 
 def told(text: str, asked: Terms, cuts: list[int] | None = None) -> tuple[dict[str, Any], str]:
     """The message and the finish reason, the text cut at these places."""
-    answer, deltas = Answer(asked), []
+    answer, events = Answer(asked), []
     places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts or [])})
     for start, end in pairwise(places):
-        deltas += answer.push(text[start:end])
-    deltas += answer.finish()
-    return message_of(deltas), answer.finish_reason("stop")
+        events += answer.push(text[start:end])
+    events += answer.finish()
+    return message_of(events), answer.finish_reason("stop")
 
 
 def test_plain_text_is_told_as_it_is() -> None:
@@ -67,12 +70,12 @@ def test_it_does_not_matter_how_it_was_cut(text: str, cuts: list[int]) -> None:
 def test_of_every_token_it_is_told_once_how_likely_it_was() -> None:
     answer = Answer(terms(logprobs=True))
     assert answer.push("", [226], [Logprob(-5)]) == []
-    assert answer.push("a", [97], [Logprob(-1_500_000, [(97, -1_500_000), (98, -2_000_000)])]) == [{"content": "a"}]
+    assert answer.push("a", [97], [Logprob(-1_500_000, [(97, -1_500_000), (98, -2_000_000)])]) == [Content("a")]
     torn = {"token": "�", "logprob": -5e-06, "bytes": [226], "top_logprobs": []}
     tops = [{"token": "a", "logprob": -1.5, "bytes": [97]}, {"token": "b", "logprob": -2.0, "bytes": [98]}]
     whole = {"token": "a", "logprob": -1.5, "bytes": [97], "top_logprobs": tops}
-    assert answer.likelihoods() == {"content": [torn, whole], "refusal": None}
-    assert answer.likelihoods() == {"content": [], "refusal": None}
+    assert likelihoods(answer.likely()) == {"content": [torn, whole], "refusal": None}
+    assert likelihoods(answer.likely()) == {"content": [], "refusal": None}
     silent = Answer(terms())
     silent.push("a", [97], [Logprob(-5)])
-    assert silent.likelihoods() is None
+    assert likelihoods(silent.likely()) is None

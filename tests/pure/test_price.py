@@ -1,5 +1,6 @@
 """What a job may cost, how much room it has, and what its row says."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,9 @@ from hypothesis import given, strategies as st
 
 from coordinator.match.needs import PER, Need, least
 from coordinator.settle.split import split
-from coordinator.store.rows import KeyRow, Kind, KindSpec
+from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.placement import Placement
-from coordinator.submit.prepare import ENTROPY, kind_of, known_model, new_job, room
+from coordinator.submit.prepare import ENTROPY, Planned, kind_of, known_model, new_jobs, room
 from coordinator.submit.price import LEAST, cost
 from coordinator.submit.request import JobRequest, Submission
 from shared.errors import Forbidden, RequestError
@@ -27,7 +28,7 @@ KEY = KeyRow(
 KIND = Kind(
     id=3, model=MODEL, region="", countries=None, cell=None, strict=False, min_tier=0, min_evidence=0, context=256
 )
-ASKED = Submission(JobRequest(MODEL, prompt="x"), Placement(), "hive")
+ASKED = Submission((JobRequest(MODEL, prompt="x"),), Placement(), "hive")
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
@@ -63,7 +64,7 @@ def test_a_prompt_that_does_not_fit_is_refused(tokens_in: int) -> None:
 
 
 def asking(model: str) -> Submission:
-    return Submission(request=JobRequest(model=model, prompt="Hello"), placement=Placement(), source="v1")
+    return Submission(requests=(JobRequest(model=model, prompt="Hello"),), placement=Placement(), source="v1")
 
 
 def test_models_are_known_and_allowed() -> None:
@@ -100,10 +101,10 @@ def kind(tokens_in: int = 1, max_tokens: int = 1, *, owns: bool = False, **asked
         ({"placement": Placement(seeded=True)}, Need.SEEDED),
         ({"placement": Placement(own=True)}, Need.OWN),
         ({"placement": Placement(own=True), "seed": "7"}, Need.OWN | Need.SEEDED),
-        ({"request": JobRequest(MODEL, prompt="x", tools="[]")}, Need.SEEDED),
-        ({"request": JobRequest(MODEL, prompt="x", response_format="{}")}, Need.SEEDED),
-        ({"request": JobRequest(MODEL, prompt="x", logit_bias={"1": 5})}, Need.SEEDED),
-        ({"request": JobRequest(MODEL, prompt="x", logprobs=0)}, Need.SEEDED),
+        ({"requests": (JobRequest(MODEL, prompt="x", tools="[]"),)}, Need.SEEDED),
+        ({"requests": (JobRequest(MODEL, prompt="x", response_format="{}"),)}, Need.SEEDED),
+        ({"requests": (JobRequest(MODEL, prompt="x", logit_bias={"1": 5}),)}, Need.SEEDED),
+        ({"requests": (JobRequest(MODEL, prompt="x", logprobs=0),)}, Need.SEEDED),
     ],
 )
 def test_what_only_our_own_engine_does_is_needed(asked: dict[str, Any], needs: int) -> None:
@@ -124,17 +125,32 @@ def test_a_kind_never_promises_more_than_its_jobs_pay_and_at_least_half(reward: 
     assert pays < 2 * promised or not pays
 
 
+def rows(asked: Submission = ASKED, tokens_in: int = 5, max_tokens: int = 100) -> tuple[NewJob, ...]:
+    """The jobs of a submission, its entropy the numbers from 0 on."""
+    planned = [Planned(request, tokens_in, max_tokens, KIND) for request in asked.requests]
+    entropy = bytes(n % 251 for n in range(ENTROPY * (1 + len(planned) * asked.n)))
+    return new_jobs(asked, planned, key=KEY, entry=entry(), now=NOW, entropy=entropy)
+
+
 def test_the_row_of_a_job() -> None:
-    entropy = bytes(range(ENTROPY))
-    row = new_job(ASKED, key=KEY, kind=KIND, entry=entry(), tokens_in=5, max_tokens=100, now=NOW, entropy=entropy)
+    (row,) = rows()
     assert (row.hold, row.reward, row.deadline_at) == (20_500, None, NOW + timedelta(hours=24))
-    assert (row.seed, row.salt) == (entropy[16:32].hex(), entropy[32:].hex())
+    assert (row.seed, row.salt) == (bytes(range(16, 32)).hex(), bytes(range(96, 128)).hex())
     assert day_of(row.id) == NOW.date()
     assert msgspec.json.decode(row.request, type=JobRequest) == ASKED.request
     assert not msgspec.json.decode(row.request, type=JobRequest).fresh
-    seeded = new_job(
-        msgspec.structs.replace(ASKED, seed="42", reward=0), key=KEY, kind=KIND, entry=entry(), tokens_in=5,
-        max_tokens=1, now=NOW, entropy=entropy,
-    )  # fmt: skip
+    (seeded,) = rows(msgspec.structs.replace(ASKED, seed="42", reward=0), max_tokens=1)
     assert (seeded.seed, seeded.hold) == ("42", 0)
     assert msgspec.json.decode(seeded.request, type=JobRequest).fresh
+
+
+def test_several_answers_have_one_parent_and_pay_for_each_prompt_once() -> None:
+    several = rows(msgspec.structs.replace(ASKED, requests=ASKED.requests * 2, n=2, seed="42"))
+    assert [(job.choice, job.copy) for job in several] == [(0, False), (1, True), (2, False), (3, True)]
+    assert len({job.parent for job in several}) == 1
+    assert len({job.id for job in several} | {several[0].parent}) == 5
+    assert [job.hold for job in several] == [20_500, 20_000, 20_500, 20_000]
+    assert several[0].seed == "42"
+    assert several[1].seed == hashlib.sha256(b"421").hexdigest()
+    assert len({job.seed for job in several} | {job.salt for job in several}) == 8
+    assert rows()[0].parent is None

@@ -91,10 +91,11 @@ class Recording:
         self.real = Writer(engine)
         self.accepted: asyncio.Queue[NewJob] = asyncio.Queue()
 
-    async def submit(self, job: NewJob) -> UUID:
-        id_ = await self.real.submit(job)
-        if id_ == job.id:
-            self.accepted.put_nowait(job)
+    async def submit(self, *jobs: NewJob) -> UUID:
+        id_ = await self.real.submit(*jobs)
+        if id_ == (jobs[0].parent or jobs[0].id):
+            for job in jobs:
+                self.accepted.put_nowait(job)
         return id_
 
 

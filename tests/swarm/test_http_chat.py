@@ -212,7 +212,6 @@ async def test_placement_headers_reach_the_job(served: Served, client: AsyncOpen
     [
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"modalities": ["audio"]}, "modalities"),
-        ({"n": 2}, "n"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, None),
     ],
 )

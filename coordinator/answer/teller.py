@@ -1,0 +1,72 @@
+"""How a face tells an answer: pure, one class for each face, everything else is shared."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from coordinator.answer.said import Likely
+from shared.chat.events import Event
+from shared.errors import HiveError
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What every part of one answer says alike; `id` is the job's, or its parent's, `created` in seconds since 1970 UTC."""
+
+    id: UUID
+    created: int
+    model: str
+    system_fingerprint: str
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """The model's own counts; the end token is not among them. `cached` of the prompt's tokens were not read again."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cached: int = 0
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Both together."""
+        return Counts(
+            self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out, self.cached + other.cached
+        )  # fmt: skip
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One whole answer: what was said, how likely its tokens were (None: not asked for), why it ended (`stop`, `length`,
+    `tool_calls` or `content_filter`), the text as the model made it, and its counts; a prompt is in those of one answer
+    alone."""
+
+    events: list[Event]
+    likely: list[Likely] | None
+    finish_reason: str
+    text: str
+    counts: Counts
+
+
+class Teller(Protocol):
+    """Tells one request's answers, by choice from 0 on: as server-sent events while they come, or as one JSON value."""
+
+    def opening(self) -> bytes:
+        """What goes out with the head, before any answer."""
+
+    def more(self, choice: int, events: Sequence[Event], likely: list[Likely] | None) -> bytes:
+        """A piece of an answer; may be called with no events and nothing likely, and then tells nothing."""
+
+    def ended(self, choice: int, finish_reason: str, likely: list[Likely] | None, counts: Counts) -> bytes:
+        """The end of one answer, with what of its tokens is still to be told."""
+
+    def closing(self, counts: Counts) -> bytes:
+        """The end of the stream, after the last answer's."""
+
+    def broken(self, error: HiveError) -> bytes:
+        """The end of a stream that failed midway: nothing that looks like a normal end."""
+
+    def whole(self, answers: Sequence[Told], counts: Counts) -> object:
+        """All answers at once."""
+
+
+Tell = Callable[[Names], Teller]
+"""Makes the teller of one answer."""

@@ -1,0 +1,93 @@
+"""Answers in one piece: reads jobs to their ends and answers with JSON, for as long as the client is there."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+from litestar.types import Receive, Scope, Send
+
+from coordinator.answer.readers import Readers
+from coordinator.answer.said import Answer
+from coordinator.answer.teller import Counts, Teller, Told
+from coordinator.api.answers import json_answer
+from coordinator.api.errors import error_answer
+from coordinator.api.failures import failure_of
+from coordinator.api.gone import while_there
+from coordinator.api.trace import Trace
+from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Token
+from coordinator.store.rows import JobView
+from shared.chat.events import Event, merged
+from shared.errors import HiveError
+
+
+class Gathered:
+    """One answer as it is put together."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._events: list[Event] = []
+        self._length = 0
+        self.view: JobView | None = None
+
+    def take(self, event: JobEvent) -> None:
+        """Takes in an event of the job."""
+        if isinstance(event, Token):
+            self._events += self._answer.push(event.text, event.ids, event.logprobs)
+            self._length += len(event.text)
+        elif isinstance(event, Ended):
+            self.view = event.view
+
+    def told(self) -> Told:
+        """The whole answer of the job, which has completed."""
+        view = self.view
+        assert view is not None, "an answer is whole when its job has ended"
+        text = view.result_text or ""
+        self._events += [*self._answer.push(text[self._length :]), *self._answer.finish()]
+        reason = self._answer.finish_reason(view.finish_reason or "stop")
+        return Told(merged(self._events), self._answer.likely(), reason, text, counts_of(view))
+
+
+class Whole:
+    """The answers in one piece."""
+
+    def __init__(self, teller: Teller, answers: Sequence[Answer], readers: Readers, trace: Trace) -> None:
+        self._teller = teller
+        self._gathered = [Gathered(answer) for answer in answers]
+        self._readers = readers
+        self._trace = trace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait for the jobs' ends and answer; a client that leaves before closes the readers."""
+        try:
+            await while_there(receive, self._answer(scope, receive, send))
+        except GoingAway as e:
+            e.dispatched = self._trace.dispatched
+            await self._fail(e, scope, receive, send)
+        finally:
+            self._readers.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = len(self._gathered)
+        while left:
+            found = await self._readers.next()
+            assert found is not None, "it waits for ever"
+            choice, event = found
+            self._trace.note(event)
+            self._gathered[choice].take(event)
+            if isinstance(event, Ended):
+                left -= 1
+                if (failure := failure_of(event.view)) is not None:
+                    await self._fail(failure, scope, receive, send)
+                    return
+        told = [gathered.told() for gathered in self._gathered]
+        body = self._teller.whole(told, reduce(Counts.plus, (one.counts for one in told), Counts()))
+        await json_answer(body, 200, self._trace.headers())(scope, receive, send)
+
+    async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
+        await error_answer(failure, self._trace.headers(), scope["path"])(scope, receive, send)
+
+
+def counts_of(view: JobView) -> Counts:
+    """What an ended job counts: the prompt of a copy is counted by another."""
+    if view.copy:
+        return Counts(tokens_out=view.tokens_generated)
+    return Counts(view.tokens_in, view.tokens_generated, view.cached_tokens)
