@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 from coordinator.queue.lifecycle import State
 from coordinator.store.engine import Engine
 from coordinator.store.rows import NewJob
-from tests.swarm.http_hive import MODEL, Served, online, serving
+from tests.swarm.http_hive import MODEL, Served, online, serving, until
 
 CHAT: Any = {"model": MODEL, "messages": [{"role": "user", "content": "Say one word."}]}
 
@@ -171,7 +171,7 @@ async def test_an_sdks_own_retry_joins_the_first_job_and_a_plain_repeat_does_not
         asking = asyncio.create_task(http.post("/v1/chat/completions", json={**CHAT, "n": 2}))
         jobs = await take(served, 2)
         again = asyncio.create_task(http.post("/v1/chat/completions", json={**CHAT, "n": 2}, headers=retry))
-        await _readers(served, jobs, 2)
+        await until(lambda: all(len(served.hive.relay._readers[job.id]) == 2 for job in jobs))
         for job in jobs:
             await served.hive.complete(job, "same", 1)
         first, second = await asking, await again
@@ -182,11 +182,6 @@ async def test_an_sdks_own_retry_joins_the_first_job_and_a_plain_repeat_does_not
         assert (await other).headers["x-hive-job-id"] == str(fresh.id)
     assert served.hive.writer.accepted.empty()
 
-
-async def _readers(served: Served, jobs: list[NewJob], count: int) -> None:
-    async with asyncio.timeout(20):
-        while any(len(served.hive.relay._readers[job.id]) < count for job in jobs):
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("n", [0, -1, 129])
