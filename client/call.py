@@ -1,0 +1,41 @@
+"""One request to Hive as a value, and what is read from its answer: pure, for whoever sends it in whatever way."""
+
+from collections.abc import Mapping
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from client.failures import failure, unreadable
+
+T = TypeVar("T")
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True):
+    """A request: sending a `safe` one twice has the effect of sending it once. `query` leaves out what is None."""
+
+    method: str
+    path: str
+    answer: type[T]
+    query: Mapping[str, str | int | None] = {}
+    body: msgspec.Struct | None = None
+    safe: bool = True
+
+    @property
+    def content(self) -> bytes | None:
+        """The body as JSON."""
+        return None if self.body is None else _ENCODER.encode(self.body)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query's parameters as text."""
+        return {name: str(value) for name, value in self.query.items() if value is not None}
+
+    def read(self, status: int, headers: Mapping[str, str], content: bytes, url: str) -> T:
+        """The answer; raises the HiveError that it tells of, or one that says that it is none of Hive's."""
+        if not 200 <= status < 300:
+            raise failure(status, headers, content, url)
+        try:
+            return msgspec.json.decode(content, type=self.answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+            raise unreadable(url, status, headers) from e

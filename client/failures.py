@@ -1,0 +1,77 @@
+"""What went wrong, as the one tree of errors: what a Hive answered, and that none did."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from shared import errors
+from shared.errors import HiveError, RequestError, Unavailable
+
+
+class Unreachable(Unavailable):
+    """No answer came: `sent` says whether the request may have arrived all the same."""
+
+    code = "unreachable"
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a Hive says of a failure."""
+
+    message: str
+    code: str | None = None
+    param: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    error: Told
+
+
+_KINDS: Final = {
+    kind.status: kind
+    for kind in reversed([one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, HiveError)])
+}
+
+
+def kind_of(status: int) -> type[HiveError]:
+    """The error with this status; of those that have none, below 500 the request is at fault."""
+    return _KINDS.get(status, RequestError if status < 500 else HiveError)
+
+
+def failure(status: int, headers: Mapping[str, str], content: bytes, url: str) -> HiveError:
+    """The error that an answer tells of; `headers` by their lowercase names."""
+    try:
+        told = msgspec.json.decode(content, type=_Body).error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return unreadable(url, status, headers)
+    return told_as(
+        kind_of(status),
+        told,
+        retry_after_s=_seconds(headers.get("retry-after")),
+        dispatched=headers.get("x-should-retry") == "false",
+        request_id=headers.get("x-request-id"),
+    )
+
+
+def told_as(kind: type[HiveError], told: Told, **more: Any) -> HiveError:
+    """The error of this kind that says what was told."""
+    return kind(told.message, code=told.code, param=told.param, details=told.details, **more)
+
+
+def unreadable(url: str, status: int, headers: Mapping[str, str]) -> HiveError:
+    """The error for an answer that is none of Hive's: a proxy's page, another server's word."""
+    message = f"{url} answered {status} with something that is not Hive's; is there a Hive?"
+    after = _seconds(headers.get("retry-after"))
+    code = "unreadable_answer"
+    return kind_of(status if status >= 400 else 500)(
+        message, code=code, retry_after_s=after, request_id=headers.get("x-request-id")
+    )
+
+
+def _seconds(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 7 else None
