@@ -82,8 +82,11 @@ class Deltas:
 def prompt_hash(offer: OfferBody) -> str:
     """The receipt's `prompt_hash`, hex: HMAC under the offer's salt of the JSON of what was asked, its keys sorted and
     without spaces: `{"messages": [...]}`, or `{"prompt": "..."}` for a raw prompt; `tools` and `response_format` are in it,
-    as the offer's text, where the offer has them."""
+    as the offer's text, where the offer has them. For another task than to generate it is `{"inputs": [...], "task":
+    "..."}`."""
     asked: dict[str, Any] = {"prompt": offer.prompt} if offer.prompt is not None else {"messages": offer.messages or []}
+    if offer.task != "generate":
+        asked = {"task": offer.task, "inputs": offer.inputs}
     asked |= {name: text for name in ("tools", "response_format") if (text := getattr(offer, name)) is not None}
     return salted_hash(offer.salt, "prompt", msgspec.json.encode(asked, order="sorted"))
 

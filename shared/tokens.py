@@ -1,6 +1,7 @@
 """A model's vocabulary, without its weights: counts, chat template, and bytes back from token ids."""
 
 import ctypes
+import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,6 +21,13 @@ __all__ = ["Asked", "ModelFileError", "TemplateError", "Vocabulary", "is_long", 
 _META_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 512
 _LONG: Final = 16_384
+_TEXT: Final = 64
+"""How many characters take as long to read as to begin with a text."""
+LONGEST_TEXT: Final = 2048
+"""A text of more tokens is neither embedded nor ranked: a model reads all of it in one step."""
+_RANK: Final = "4"
+_RANK_TEMPLATE: Final = "tokenizer.chat_template.rerank"
+_PLACE: Final = re.compile(r"\{query\}|\{document\}")
 
 
 class ModelFileError(ValueError):
@@ -28,7 +36,7 @@ class ModelFileError(ValueError):
 
 class Asked(Protocol):
     """What an offer or a request asks: messages for the template, or a raw prompt. It may also have `tools` and
-    `tool_choice`, OpenAI's as JSON text."""
+    `tool_choice`, OpenAI's as JSON text, or the `inputs` of another task."""
 
     @property
     def messages(self) -> Sequence[Message] | None: ...
@@ -40,7 +48,8 @@ class Asked(Protocol):
 def is_long(asked: Asked) -> bool:
     """Whether reading the prompt's tokens takes longer than handing it to a thread (about a millisecond)."""
     text = asked.prompt or "".join(message.content or "" for message in asked.messages or [])
-    return len(text) + len(getattr(asked, "tools", None) or "") > _LONG
+    inputs = sum(len(text) + _TEXT for text in getattr(asked, "inputs", ()))
+    return len(text) + len(getattr(asked, "tools", None) or "") + inputs > _LONG
 
 
 _NO_LOG: Final = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
@@ -74,8 +83,24 @@ class Vocabulary:
     @cached_property
     def context(self) -> int:
         """How many tokens the model was trained to look back on; 0 where the file does not say."""
-        text = self.metadata(f"{self.metadata('general.architecture') or ''}.context_length")
+        text = self._of_architecture("context_length")
         return int(text) if text and text.isdecimal() else 0
+
+    @cached_property
+    def ranks(self) -> bool:
+        """Whether the model scores documents."""
+        return self._of_architecture("pooling_type") == _RANK
+
+    @cached_property
+    def dimensions(self) -> int:
+        """How many numbers its vectors have; 0 where the file does not say."""
+        text = self._of_architecture("embedding_length_out") or self._of_architecture("embedding_length")
+        return int(text) if text and text.isdecimal() else 0
+
+    @cached_property
+    def longest_text(self) -> int:
+        """How many tokens a text may have that is embedded or ranked."""
+        return min(LONGEST_TEXT, self.context or LONGEST_TEXT)
 
     @cached_property
     def end_ids(self) -> frozenset[int]:
@@ -134,7 +159,11 @@ class Vocabulary:
         return ids or [max(llama_cpp.llama_vocab_bos(self._vocab), 0)]
 
     def pair_ids(self, query: str, document: str) -> list[int]:
-        """The ids of a query and a document to rank, with the tokens between them that the model wants."""
+        """The ids of a query and a document to rank: as the file's own template has them, else with the tokens between
+        them that the model wants."""
+        if self._rank_template:
+            places = {"{query}": query, "{document}": document}
+            return self.tokenise(_PLACE.sub(lambda place: places[place[0]], self._rank_template), special=True)
         vocab = self._vocab
         starts, ends, parts = (
             wanted(vocab)
@@ -164,6 +193,13 @@ class Vocabulary:
         """The bytes of the ids, one after the other. Control tokens have none, but for those that mark calls and
         reasoning; nor have ids out of range."""
         return b"".join(map(self._piece, ids))
+
+    def _of_architecture(self, name: str) -> str | None:
+        return self.metadata(f"{self.metadata('general.architecture') or ''}.{name}")
+
+    @cached_property
+    def _rank_template(self) -> str:
+        return self.metadata(_RANK_TEMPLATE) or ""
 
     @cached_property
     def _template(self) -> ChatTemplate | None:

@@ -13,6 +13,7 @@ from shared.receipt import sign_receipt
 from worker.engine import wire
 from worker.engine.face import Engine
 from worker.receipts import Work, receipt_of
+from worker.texts import read_texts
 
 FRAME_S: Final = 0.02
 FRAME_TOKENS: Final = 16
@@ -57,7 +58,10 @@ class Attempt:
             loaded = await self._loaded(engine)
         except HiveError as error:
             return self._failed(error.code, error.message, retryable=True)
-        ending = await self._generate(engine, self._request())
+        if self.offer.task == "generate":
+            ending = await self._generate(engine, self._request())
+        else:
+            ending = await self._read(engine)
         if isinstance(ending, wire.Failed):
             return self._failed(ending.code, ending.message, retryable=ending.retryable)
         return self._done(ending, started, loaded.engine_build, engine.verifiability)
@@ -77,7 +81,7 @@ class Attempt:
             async for event in events:
                 match event:
                     case wire.Prefill():
-                        self._reading(event)
+                        self._reading(event.done, event.total)
                     case wire.Made():
                         self._made(event)
                     case wire.Finished():
@@ -95,6 +99,13 @@ class Attempt:
             self._stop_timer()
             await events.aclose()
         return wire.Failed(request.number, "engine_crashed", "the engine said nothing more", retryable=True)
+
+    async def _read(self, engine: Engine) -> wire.Finished | wire.Failed:
+        """Embeds or ranks; nothing is streamed."""
+        ending = await read_texts(engine, self.offer, self._reading)
+        if isinstance(ending, wire.Finished):
+            self._text.append(ending.text)
+        return ending
 
     def _request(self) -> wire.Generate:
         offer = self.offer
@@ -117,11 +128,11 @@ class Attempt:
             logprobs=offer.logprobs,
         )
 
-    def _reading(self, event: wire.Prefill) -> None:
+    def _reading(self, done: int, total: int = 0) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._read_at >= PREFILL_S:
             self._read_at = now
-            self._say(Progress(self.offer.job_id, self.offer.attempt, "prefill", event.done, event.total))
+            self._say(Progress(self.offer.job_id, self.offer.attempt, "prefill", done, total))
 
     def _made(self, event: wire.Made) -> None:
         """Gathers tokens into frames: the first goes at once, later ones wait at most 20 ms or for 16 of them."""

@@ -14,6 +14,7 @@ from shared.gguf.facts import Facts, facts_of_file
 from shared.gguf.memory import Need, need_of
 from shared.gguf.reader import GgufError
 from shared.model_ids import fault_of_id, file_stem, plain
+from shared.protocol.messages import Task
 
 FOLDER: Final = "models"
 USUAL_CONTEXT: Final = 8192
@@ -29,7 +30,8 @@ class ModelError(HiveError):
 
 class LocalModel(msgspec.Struct, frozen=True):
     """A GGUF file on this machine: `digest` is its SHA-256 in hex, context in tokens, size in bytes; `mtime_ns` and
-    size tell whether the file is still the one that was hashed. `need` is its memory, None where nobody has asked."""
+    size tell whether the file is still the one that was hashed. `need` is its memory, None where nobody has asked;
+    `tasks` are what it can be asked."""
 
     id: str
     path: str
@@ -43,6 +45,7 @@ class LocalModel(msgspec.Struct, frozen=True):
     quantization: str = ""
     parameters: int = 0
     need: Need | None = None
+    tasks: tuple[Task, ...] = ("generate", "embed")
 
 
 def local_models(home: Path) -> dict[str, LocalModel]:
@@ -130,6 +133,7 @@ def keep(
         quantization=facts.quantization,
         parameters=facts.parameters,
         need=need_of(facts),
+        tasks=facts.tasks,
     )
     _write_card(model)
     if before is not None and before.path != model.path:
@@ -172,7 +176,7 @@ def checked(model: LocalModel) -> LocalModel:
         raise ModelError(f"the file of {model.id} is not the one that was {model.source}: {error}; {again}") from error
     if not same:
         raise ModelError(f"the file of {model.id} is not the one that was {model.source}; {again}")
-    touched = msgspec.structs.replace(model, mtime_ns=stat.st_mtime_ns, need=need_of(facts))
+    touched = msgspec.structs.replace(model, mtime_ns=stat.st_mtime_ns, need=need_of(facts), tasks=facts.tasks)
     if not model.bundled:
         _write_card(touched)
     return touched
@@ -186,6 +190,7 @@ def _again(model: LocalModel) -> str:
 
 def _bundled(name: str) -> LocalModel:
     entry = catalogue()[name]
+    facts = facts_of_file(entry.path)
     return LocalModel(
         id=name,
         path=str(entry.path),
@@ -197,7 +202,8 @@ def _bundled(name: str) -> LocalModel:
         bundled=True,
         source="bundled",
         quantization=entry.quantization,
-        need=need_of(facts_of_file(entry.path)),
+        need=need_of(facts),
+        tasks=facts.tasks,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from shared.errors import HiveError
-from shared.protocol.messages import Capabilities, Hardware, ModelOffer
+from shared.protocol.messages import Capabilities, Hardware, ModelOffer, Task
 from worker.engine.face import Engine
 from worker.engine.process import Engine as Process
 from worker.measured import lookup
@@ -25,12 +25,13 @@ class ServeError(HiveError):
 
 class Served(msgspec.Struct, frozen=True):
     """A model with its engine; `context` is tokens for each slot as planned, `need` its bytes in memory (0 where another
-    program holds it)."""
+    program holds it), `tasks` what it can be asked as far as is known before the engine says."""
 
     model: LocalModel
     engine: Engine
     context: int
     need: int
+    tasks: tuple[Task, ...] = ("generate",)
 
     @property
     def loaded(self) -> bool:
@@ -76,7 +77,7 @@ def serve(
         before=before,
     )
     need = model.need.of(context, chosen.slots) if model.need is not None else model.size_bytes
-    return Served(model, engine, context, need)
+    return Served(model, engine, context, need, model.tasks)
 
 
 def serve_others(chosen: Settings, here: Mapping[str, LocalModel], changed: Callable[[], None]) -> dict[str, Served]:
@@ -136,6 +137,8 @@ def _offered(home: Path, served: Served) -> ModelOffer:
         loading=loaded is None and served.warm,
         prompt_mtps=speed.prompt_mtps if speed is not None else 0,
         mtps=speed.mtps if speed is not None else 0,
+        tasks=loaded.tasks if loaded is not None else served.tasks,
+        vision=loaded is not None and loaded.vision,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from shared.crypto import Context, verifies
-from shared.protocol.messages import Offer
+from shared.protocol.messages import Offer, OfferBody
 from worker.comfort.policy import Wishes, objection
 
 Key = tuple[str, int]
@@ -59,10 +59,19 @@ def refusal(offer: Offer, slots: Slots, terms: Terms) -> str | None:
         return "takes no work now"
     if terms.digests.get(body.model_id) != body.model_digest:
         return "unknown model"
-    if (body.messages is None) == (body.prompt is None):
-        return "neither messages nor a prompt, or both"
+    if (fault := _unlike_its_task(body)) is not None:
+        return fault
     if (reason := objection(body, terms.wishes)) is not None:
         return reason
     if slots.free <= 0 or (body.job_id, body.attempt) in slots.running:
         return "no free slot"
     return None
+
+
+def _unlike_its_task(body: OfferBody) -> str | None:
+    """What is wrong with what the offer gives the model to read."""
+    if body.task == "generate":
+        return "neither messages nor a prompt, or both" if (body.messages is None) == (body.prompt is None) else None
+    if body.messages is not None or body.prompt is not None:
+        return "a prompt for a task that has none"
+    return "no texts" if len(body.inputs) < (2 if body.task == "rank" else 1) else None

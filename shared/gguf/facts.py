@@ -8,6 +8,7 @@ import msgspec
 
 from shared.gguf.kinds import FILE
 from shared.gguf.reader import GgufError, Header, Skipped, read_file
+from shared.protocol.messages import Task
 
 _LAYER: Final = re.compile(r"blk\.(\d{1,4})\.")
 _MOST_LAYERS: Final = 4096
@@ -49,6 +50,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str
     vision: bool
     parts: int
+    causal: bool = True
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it can be asked: every model embeds, and one that reads ahead or whose file names how its vectors are
+        pooled is no writer."""
+        writes = self.causal and self.pooling in ("", "none")
+        can: dict[Task, bool] = {"generate": writes, "embed": True, "rank": self.pooling == "rank"}
+        return tuple(task for task, does in can.items() if does)
 
 
 def facts_of_file(path: Path) -> Facts:
@@ -86,6 +96,7 @@ def facts_of(header: Header) -> Facts:
         chat_template=said.text("tokenizer.chat_template"),
         vision=said.flag("clip.has_vision_encoder"),
         parts=said.whole("split.count") or 1,
+        causal=header.metadata.get(f"{said.architecture}.attention.causal") is not False,
     )
 
 

@@ -1,6 +1,6 @@
 """What the messages are made of: offers, what a worker brings, what it holds. Signed bodies hold no floats."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -10,6 +10,8 @@ Uuid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a
 Short = Annotated[str, msgspec.Meta(max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 TokenIds = list[Annotated[int, msgspec.Meta(ge=0, lt=2**31)]]
+Task = Literal["generate", "embed", "rank"]
+"""What a model is asked to do: to write, to turn texts into vectors, or to score documents."""
 
 
 class Struct(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -28,25 +30,39 @@ class Sampling(Struct, frozen=True):
     repetition_penalty: int = 1_000_000
 
 
+IMAGE_TOKENS: Final = 4096
+"""For so many tokens an image counts at most: how many it takes only the program that sees it knows."""
+
+
+class Image(Struct, frozen=True):
+    """A picture in a message: `url` is a data URL, `at` says how many characters (code points) of the message's content
+    come before it. In a receipt's tokens_in it counts for what the program that sees it says, at most 4096."""
+
+    at: Count
+    url: str
+
+
 class Message(Struct, frozen=True):
-    """One message of a conversation, as the chat template sees it."""
+    """One message of a conversation, as the chat template sees it. Its `images` are for models that see them."""
 
     role: Short
     content: str | None = None
     name: str | None = None
     tool_call_id: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+    images: list[Image] = []
 
 
 class OfferBody(Struct, frozen=True):
     """What one attempt is asked to do and on which terms; signed by the coordinator, so that a worker can prove it.
 
-    `messages` go through the model's template; `prompt` goes to the model as it is. `resume_ids` are tokens that an
-    earlier attempt made and the client may have read: continue after them. `price` is what the attempt earns at most,
-    in stroops; `scope` is an opaque name for the account, the root of the prefix cache. `tools`, `tool_choice` and
-    `response_format` are OpenAI's, as JSON text (a signed body holds no floats); `logit_bias` is in millionths by token
-    id; `logprobs` is how many alternatives to tell for each token, None for no logprobs at all. `fresh` forbids reading
-    the prefix cache.
+    `messages` go through the model's template; `prompt` goes to the model as it is. Another `task` than to generate has
+    neither, but `inputs`: the texts to embed, or the query and the documents to score, and makes no tokens. `resume_ids`
+    are tokens that an earlier attempt made and the client may have read: continue after them. `price` is what the attempt
+    earns at most, in stroops; `scope` is an opaque name for the account, the root of the prefix cache. `tools`,
+    `tool_choice` and `response_format` are OpenAI's, as JSON text (a signed body holds no floats); `logit_bias` is in
+    millionths by token id; `logprobs` is how many alternatives to tell for each token, None for no logprobs at all.
+    `fresh` forbids reading the prefix cache.
     """
 
     job_id: Uuid
@@ -76,13 +92,16 @@ class OfferBody(Struct, frozen=True):
     logit_bias: dict[Short, int] = {}
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     fresh: bool = False
+    task: Task = "generate"
+    inputs: list[str] = []
 
 
 class ModelOffer(Struct, frozen=True):
     """A model file that the worker can serve.
 
     `verifiability` is weak where another program makes the tokens, so that nobody can replay them. Speeds are measured
-    tokens per second for one stream, in thousandths; 0 while nothing was measured.
+    tokens per second for one stream, in thousandths; 0 while nothing was measured. `tasks` are what the model can be
+    asked here; `vision`: it sees the images of messages.
     """
 
     id: Short
@@ -94,6 +113,8 @@ class ModelOffer(Struct, frozen=True):
     loading: bool = False
     prompt_mtps: Count = 0
     mtps: Count = 0
+    tasks: tuple[Task, ...] = ("generate",)
+    vision: bool = False
 
 
 class Gpu(Struct, frozen=True):

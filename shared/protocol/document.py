@@ -21,7 +21,7 @@ PATH: Final = Path(__file__).with_name("PROTOCOL.md")
 TEXT: Final = Path(__file__).with_name("protocol_text.md")
 PARTS: Final[tuple[Kind, ...]] = (
     m.Capabilities, m.ModelOffer, m.Hardware, m.Gpu, m.Held, m.Verdict, m.OfferBody, m.Sampling, m.Message,
-    m.Logprob,
+    m.Image, m.Logprob,
 )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def _type(hint: Any) -> str:
         return " or ".join(f'`"{value}"`' for value in args)
     if origin in (UnionType, Union):
         return " or ".join(_type(arg) for arg in args)
-    if origin is list:
+    if origin is list or args[1:] == (...,):
         return f"array of {_type(args[0])}"
     if origin is tuple:
         return "[" + ", ".join(_type(arg) for arg in args) + "]"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from shared.protocol.bodies import (
+    IMAGE_TOKENS as IMAGE_TOKENS,
     Capabilities as Capabilities,
     Count as Count,
     Gpu as Gpu,
@@ -15,6 +16,7 @@ from shared.protocol.bodies import (
     Held as Held,
     Hex32 as Hex32,
     Hex64 as Hex64,
+    Image as Image,
     Logprob as Logprob,
     Message as Message,
     ModelOffer as ModelOffer,
@@ -22,6 +24,7 @@ from shared.protocol.bodies import (
     Sampling as Sampling,
     Short as Short,
     Struct as Struct,
+    Task as Task,
     TokenIds as TokenIds,
     Uuid as Uuid,
 )
@@ -160,7 +163,8 @@ class Decline(Struct, frozen=True, tag="decline"):
 
 
 class Progress(Struct, frozen=True, tag="progress"):
-    """Work without tokens yet: loading the model, or reading the prompt (`done` of `total` tokens)."""
+    """Work without tokens yet: loading the model, or reading the prompt or the texts (`done` of `total` tokens; 0 where
+    the total is not known)."""
 
     job_id: Uuid
     attempt: Count
@@ -185,7 +189,8 @@ class Done(Struct, frozen=True, tag="done"):
     """The result, kept in the outbox until acknowledged.
 
     `ids` are this attempt's own tokens (without an end token), `text` is the text they add; `cached_tokens` of the
-    prompt were in the worker's cache already.
+    prompt were in the worker's cache already. Of texts that were embedded `text` has a line for each: its vector, of
+    length 1, as base64 of little-endian float32; of documents one line with the scores of all of them, the same way.
     """
 
     receipt: dict[str, Any]

@@ -8,6 +8,7 @@ from typing import Any
 
 Script = Callable[["Call"], Awaitable[None]]
 MODELS = json.dumps({"data": [{"id": "nano", "owned_by": "llamacpp", "meta": {"n_ctx_train": 2048}}]})
+TRIES = ((["a"], None), (None, ["a"]))
 HEAD = b"HTTP/1.1 200 OK\r\nServer: scripted\r\nContent-Type: text/event-stream\r\n\r\n"
 
 
@@ -44,13 +45,15 @@ class Call:
 
 
 class Upstream:
-    """What it answers with next (`script`), what it was asked, and how many wait for it now."""
+    """What it answers with next (`script`), what it was asked, and how many wait for it now; `embeds` and `ranks` are what
+    it does when a worker tries whether it does."""
 
     def __init__(self) -> None:
         self.models = MODELS
         self.pages: dict[str, str] = {}
         self.script: Script = lambda call: call.say("hello")
         self.calls: list[Call] = []
+        self.embeds = self.ranks = False
         self.open = self.most_open = 0
         self.left = asyncio.Event()
         self.port = 0
@@ -79,6 +82,8 @@ class Upstream:
             call = Call(path, head, body, reader, writer)
             if path == "/v1/models":
                 await self._page(call, self.models)
+            elif body is not None and (body.get("input"), body.get("documents")) in TRIES:
+                await self._tried(call)
             elif path in self.pages:
                 await self._page(call, self.pages[path])
             elif method == "POST" and path.endswith(("completions", "chat", "generate", "embeddings")):
@@ -89,6 +94,14 @@ class Upstream:
             return
         finally:
             writer.close()
+
+    async def _tried(self, call: Call) -> None:
+        if self.embeds and call.path.endswith("embeddings"):
+            await self._page(call, '{"data":[{"index":0,"embedding":[1,0]}]}')
+        elif self.ranks and call.path.endswith("rerank"):
+            await self._page(call, '{"results":[{"index":0,"relevance_score":0.5}]}')
+        else:
+            await call.send(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n")
 
     async def _page(self, call: Call, text: str) -> None:
         raw = text.encode()

@@ -80,7 +80,7 @@ async def test_documents_are_scored_by_the_models_classifier(tmp_path: Path) -> 
     file = BERT.write(tmp_path / "bert.gguf", PoolingType.RANK)
     vocabulary, documents = Vocabulary(file), texts(40)
     async with engine(file) as it:
-        assert (await it.ready()).ranks
+        assert (await it.ready()).tasks == ("embed", "rank")
         told = await it.rank("abc de", documents)
         wanted = [BERT.score(vocabulary.pair_ids("abc de", document)) for document in documents]
         assert told.scores == pytest.approx(wanted, abs=0.02)

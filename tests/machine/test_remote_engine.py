@@ -6,15 +6,19 @@ import signal
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shared.processes import free_port
+from shared.protocol.messages import IMAGE_TOKENS, Image, Message
+from tests.machine.coordinator_double import model_file
 from tests.machine.engine_run import events, text_of
 from tests.machine.remote_world import KEY, endless, engine, engine_of, one_word_then_silence, request, running
 from tests.machine.scripted_upstream import HEAD, Call, Upstream as Scripted, scripted
 from worker.engine.process import EngineError, RequestFailedError
 from worker.engine.wire import Failed, Finished, Made
 from worker.remote.engine import LOOK_S, RemoteEngine
+from worker.remote.upstream import Upstream
 
 
 async def test_a_closed_iterator_closes_the_connection() -> None:
@@ -109,6 +113,79 @@ async def test_what_an_upstream_cannot_do_is_refused_before_it_is_asked() -> Non
             await it.rank("q", ["d"])
         assert caught.value.code == "unsupported"
         assert upstream.calls == []
+
+
+SEEN = Message("user", "what is this", images=[Image(0, "data:image/png;base64,QUJD")])
+
+
+async def tokens_in(it: RemoteEngine, upstream: Scripted, counted: int, *messages: Message) -> int:
+    """The prompt's tokens as the worker reports them, where the upstream counts so many."""
+
+    async def counting(call: Call) -> None:
+        await call.send(HEAD)
+        await call.event(choices=[{"delta": {"content": "a fox"}, "finish_reason": "stop"}])
+        await call.event(choices=[], usage={"prompt_tokens": counted})
+        await call.send(b"data: [DONE]\n\n")
+
+    upstream.script = counting
+    last = (await events(it, request(messages=list(messages))))[-1]
+    assert isinstance(last, Finished), last
+    return last.tokens_in
+
+
+async def test_the_tokens_of_images_are_the_upstreams_to_count_within_a_bound() -> None:
+    async with scripted() as upstream:
+        upstream.pages = {"/props": '{"modalities":{"vision":true}}'}
+        async with running(engine_of(upstream)) as it:
+            assert (await it.ready()).vision is True
+            words = await tokens_in(it, upstream, 0, msgspec.structs.replace(SEEN, images=[]))
+            counts = (0, words + 700, 10**9)
+            seen = [await tokens_in(it, upstream, counted, SEEN) for counted in counts]
+            assert seen == [words, words + 700, words + IMAGE_TOKENS]
+            assert await tokens_in(it, upstream, 10**9, SEEN, SEEN) > words + 2 * IMAGE_TOKENS
+            assert upstream.calls[-1].body["messages"][0]["content"][0]["type"] == "image_url"
+            assert await tokens_in(it, upstream, 10**9, msgspec.structs.replace(SEEN, images=[])) == words
+
+
+async def test_an_owner_says_which_models_see_where_the_server_does_not() -> None:
+    async with scripted() as upstream:
+        upstream.models = '{"data":[{"id":"nano","owned_by":"vllm","max_model_len":2048}]}'
+        said = Upstream(url=upstream.url, models={"hive-nano": "nano"}, vision=["hive-nano"])
+        async with running(RemoteEngine(said, "nano", model_file(), context=2048)) as it:
+            assert (await it.ready()).vision is True
+        async with running(engine_of(upstream)) as it:
+            assert (await it.ready()).vision is False
+            assert [
+                (e.code, e.retryable) for e in await events(it, request(messages=[SEEN])) if isinstance(e, Failed)
+            ] == [("unsupported", True)]
+        assert upstream.calls == []
+
+
+@pytest.mark.parametrize(
+    ("embeds", "ranks", "tasks"),
+    [(False, False, ("generate",)), (True, False, ("generate", "embed")), (True, True, ("rank",))],
+)
+async def test_what_a_server_can_be_asked_is_tried_once(embeds: bool, ranks: bool, tasks: tuple[str, ...]) -> None:
+    async with scripted() as upstream:
+        upstream.embeds, upstream.ranks = embeds, ranks
+        async with running(engine_of(upstream)) as it:
+            assert (await it.ready()).tasks == tasks
+            upstream.embeds = upstream.ranks = False
+            await it.look()
+            assert (await it.ready()).tasks == tasks
+
+
+async def test_ollama_and_lm_studio_say_what_their_models_can_be_asked() -> None:
+    async with scripted() as upstream:
+        upstream.models = '{"data":[{"id":"nano","owned_by":"library"}]}'
+        upstream.pages = {"/api/version": '{"version":"1"}', "/api/show": '{"capabilities":["completion","vision"]}'}
+        async with running(engine_of(upstream)) as it:
+            assert ((await it.ready()).tasks, (await it.ready()).vision) == (("generate",), True)
+        upstream.models = '{"data":[{"id":"nano","owned_by":"organization_owner"}]}'
+        for said, tasks, vision in (("embeddings", ("embed",), False), ("vlm", ("generate",), True)):
+            upstream.pages = {"/api/v0/models/nano": f'{{"type":"{said}","max_context_length":512}}'}
+            async with running(engine_of(upstream)) as it:
+                assert ((await it.ready()).tasks, (await it.ready()).vision) == (tasks, vision)
 
 
 async def test_an_upstream_that_comes_goes_and_comes_again() -> None:

@@ -9,11 +9,24 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from shared.protocol.messages import Message, Sampling
+from shared.protocol.messages import Image, Message, Sampling
 from worker.engine.wire import Generate
 from worker.remote import kinds
 from worker.remote.asks import Ask, Kind, ask, embeddings, refusal, rerank
-from worker.remote.kinds import Listed, Props, Running, Shown, Studio, Version, build, found, kind_of, listed
+from worker.remote.kinds import (
+    Listed,
+    Props,
+    Running,
+    Shown,
+    Studio,
+    Version,
+    build,
+    found,
+    kind_of,
+    listed,
+    ollama_tasks,
+    tried_tasks,
+)
 from worker.remote.upstream import Upstream, UpstreamFailed
 from worker.remote.vectors import normalised, scores, vectors
 
@@ -104,6 +117,58 @@ def test_what_some_of_them_can() -> None:
     assert {kind for kind in KINDS if refusal(request(), kind) is None} == set(KINDS) - {"server"}
     called = request(messages=[Message("assistant", tool_calls=[{}])])
     assert {kind for kind in KINDS if refusal(called, kind)} == {"ollama", "server"}
+
+
+SEEN = Message(
+    "user", "before\nafter", images=[Image(0, "data:image/png;base64,QUJD"), Image(6, "data:image/jpeg;base64,REVG")]
+)
+
+
+def test_images_stand_where_they_stood_in_the_text() -> None:
+    def image(url: str) -> dict[str, Any]:
+        return {"type": "image_url", "image_url": {"url": url}}
+
+    _, body = asked("vllm", messages=[SEEN])
+    assert body["messages"][0]["content"] == [
+        image(SEEN.images[0].url), {"type": "text", "text": "before"}, image(SEEN.images[1].url),
+        {"type": "text", "text": "\nafter"},
+    ]  # fmt: skip
+    _, body = asked("llama-server", messages=[Message("user", images=[SEEN.images[0]])])
+    assert body["messages"][0]["content"] == [image(SEEN.images[0].url)]
+
+
+def test_ollama_gets_images_bare_and_beside_the_text() -> None:
+    _, body = asked("ollama", messages=[SEEN, Message("assistant", "I see.")])
+    assert body["messages"] == [
+        {"role": "user", "content": "before\nafter", "images": ["QUJD", "REVG"]},
+        {"role": "assistant", "content": "I see."},
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_are_only_for_models_that_see_them(kind: Kind) -> None:
+    shown = request(messages=[SEEN], sampling=Sampling())
+    assert refusal(shown, kind) == "this upstream server does not see images with this model"
+    assert refusal(shown, kind, vision=True) is None
+
+
+def test_what_a_model_of_ollama_can_be_asked() -> None:
+    assert ollama_tasks(None) == ollama_tasks(Shown()) == ("generate",)
+    assert ollama_tasks(Shown(capabilities=["completion", "tools", "vision"])) == ("generate",)
+    assert ollama_tasks(Shown(capabilities=["embedding"])) == ("embed",)
+    assert ollama_tasks(Shown(capabilities=[])) == ()
+
+
+def test_what_a_server_can_be_asked_that_was_tried() -> None:
+    told = [
+        tried_tasks(kind, embeds=embeds, ranks=ranks)
+        for kind in ("llama-server", "vllm")
+        for embeds in (False, True)
+        for ranks in (False, True)
+    ]  # fmt: skip
+    assert told == [
+        ("generate",), ("rank",), ("generate", "embed"), ("rank",), ("generate",), ("rank",), ("embed",), ("embed", "rank"),
+    ]  # fmt: skip
 
 
 def test_who_answers() -> None:

@@ -17,18 +17,18 @@ SSE = (
     'data: {"choices":[{"delta":{"content":"日😀"}}]}\n\n'
     'data: {"choices":[{"text":" raw",\ndata: "finish_reason":null}]}\n\n'
     'data:{"choices":[{"delta":{},"finish_reason":"length"}]}\n\n'
-    'data: {"choices":[],"usage":{"prompt_tokens_details":{"cached_tokens":3}}}\n\ndata: [DONE]\n\n'
+    'data: {"choices":[],"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":3}}}\n\ndata: [DONE]\n\n'
 ).encode()
 SSE_TOLD = [
-    Told(read=(4, 9)), Told(thought="hm"), Told(text="日😀"), Told(text=" raw"), Told(finish="length"), Told(cached=3),
+    Told(read=(4, 9)), Told(thought="hm"), Told(text="日😀"), Told(text=" raw"), Told(finish="length"), Told(cached=3, prompt=9),
     Told(over=True),
 ]  # fmt: skip
 LINES = (
     '{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}\n'
     '{"message":{"content":"日😀"},"done":false}\r\n\n{"response":" raw","done":false}\n'
-    '{"response":"","done":true,"done_reason":"length"}\n'
+    '{"response":"","done":true,"done_reason":"length","prompt_eval_count":9}\n'
 ).encode()
-LINES_TOLD = [Told(thought="hm"), Told(text="日😀"), Told(text=" raw"), Told(finish="length", over=True)]
+LINES_TOLD = [Told(thought="hm"), Told(text="日😀"), Told(text=" raw"), Told(finish="length", over=True, prompt=9)]
 
 
 def fed(framing: Framing, raw: bytes, cuts: Sequence[int]) -> list[Told]:

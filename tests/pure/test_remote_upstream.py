@@ -74,6 +74,7 @@ def test_other_addresses_are_not_near(host: str) -> None:
         ({"models": {"hive-nano": ""}}, "printable"),
         ({"models": {"hive-nano": "a\nb"}}, "printable"),
         ({"vocabulary": {"other": "file"}}, "not among its models"),
+        ({"vision": ["other"]}, "not among its models"),
         ({"key": "a b"}, "without spaces"),
         ({"key": "a\r\nHost: elsewhere"}, "without spaces"),
         ({"slots": 0}, "slots"),

@@ -15,6 +15,7 @@ from worker.slots import Slots, Terms, refusal
 SERVER, WORKER = SigningKey(b"s" * 32), SigningKey(b"w" * 32)
 DIGEST = "aa" * 32
 TERMS = Terms(public_key(WORKER), public_key(SERVER), 1000, {"nano": DIGEST}, True)
+REFUSING = msgspec.structs.replace(TERMS, wishes=Wishes(refuse=(pattern("X"),)))
 KEY = ("job", 1)
 
 
@@ -32,6 +33,8 @@ def offer(key: SigningKey = SERVER, **changed: Any) -> Offer:
 def test_a_right_offer_is_taken() -> None:
     assert refusal(offer(), Slots(1), TERMS) is None
     assert refusal(offer(messages=None, prompt="x"), Slots(1), TERMS) is None
+    assert refusal(offer(task="embed", messages=None, inputs=["a"]), Slots(1), TERMS) is None
+    assert refusal(offer(task="rank", messages=None, inputs=["q", "a"]), Slots(1), TERMS) is None
 
 
 @pytest.mark.parametrize(
@@ -45,8 +48,12 @@ def test_a_right_offer_is_taken() -> None:
         (offer(model_id="big"), Slots(1), TERMS, "unknown model"),
         (offer(model_digest="bb" * 32), Slots(1), TERMS, "unknown model"),
         (offer(prompt="both"), Slots(1), TERMS, "neither messages nor a prompt, or both"),
+        (offer(task="embed", inputs=["a"]), Slots(1), TERMS, "a prompt for a task that has none"),
+        (offer(task="embed", messages=None), Slots(1), TERMS, "no texts"),
+        (offer(task="rank", messages=None, inputs=["query"]), Slots(1), TERMS, "no texts"),
+        (offer(task="rank", messages=None, inputs=["q", "X"]), Slots(1), REFUSING, "policy"),
         (offer(), Slots(1), msgspec.structs.replace(TERMS, wishes=Wishes(price_floor=1)), "price"),
-        (offer(), Slots(1), msgspec.structs.replace(TERMS, wishes=Wishes(refuse=(pattern("X"),))), "policy"),
+        (offer(), Slots(1), REFUSING, "policy"),
         (offer(), Slots(1, frozenset({("other", 1)})), TERMS, "no free slot"),
         (offer(), Slots(2, frozenset({KEY})), TERMS, "no free slot"),
     ],

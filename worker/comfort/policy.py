@@ -62,6 +62,7 @@ def pattern(written: str) -> re.Pattern[str]:
 def _texts(body: OfferBody) -> Iterator[str]:
     if body.prompt is not None:
         yield body.prompt
+    yield from body.inputs
     for message in body.messages or []:
         if message.content:
             yield message.content

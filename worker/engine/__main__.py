@@ -83,7 +83,7 @@ class Voice:
 def _serve(load: Load, stdin: BinaryIO, voice: Voice) -> None:
     try:
         vocabulary = Vocabulary(Path(load.path))
-        model, placement = loaded_model(load)
+        model, placement, tasks = loaded_model(load)
     except (ModelFileError, OSError, ValueError) as error:
         voice.say(LoadFailed(str(error)))
         voice.flush()
@@ -98,7 +98,7 @@ def _serve(load: Load, stdin: BinaryIO, voice: Voice) -> None:
             model.load_ms,
             found,
             placement.reason,
-            embedder.ranks,
+            tasks,
         )
     )
     voice.flush()

@@ -1,6 +1,5 @@
 """Embeddings and scores of documents: a second context over the same weights, made when it is first asked for."""
 
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,21 +8,17 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from shared.tokens import Vocabulary
+from shared.tokens import LONGEST_TEXT, Vocabulary
 from worker.engine.llama import Batch, Model
 from worker.engine.loop import Step
 from worker.engine.wire import MAX_BYTES, Embed, Embedded, Failed, FromEngine, Rank, Ranked
 
-LONGEST: Final = 2048
-"""A text of more tokens is not embedded: all of it must be in one step."""
 TEXTS: Final = 32
 """How many texts may be in one step."""
 MOST_TEXTS: Final = 4096
 """How many texts may be in one request."""
-_PLACE: Final = re.compile(r"\{query\}|\{document\}")
 _UNSPECIFIED: Final = -1
 _NONE, _MEAN, _RANK = 0, 1, 4
-_RANK_TEMPLATE: Final = "tokenizer.chat_template.rerank"
 
 
 class Texts:
@@ -41,11 +36,9 @@ class Embedder:
     def __init__(self, model: Model, vocabulary: Vocabulary, say: Callable[[FromEngine], None]) -> None:
         self._model, self._vocabulary, self._say = model, vocabulary, say
         self._contexts: dict[bool, Any] = {}
-        self._batch = Batch(LONGEST)
+        self._batch = Batch(LONGEST_TEXT)
         self._open: deque[Texts] = deque()
-        architecture = vocabulary.metadata("general.architecture") or ""
-        self.ranks = vocabulary.metadata(f"{architecture}.pooling_type") == str(_RANK)
-        self._longest = min(LONGEST, vocabulary.context or LONGEST)
+        self._ranks, self._longest = vocabulary.ranks, vocabulary.longest_text
         self._size = llama_cpp.llama_model_n_embd_out(model.native)
 
     @property
@@ -83,7 +76,7 @@ class Embedder:
         one = self._open[0]
         ranking = isinstance(one.request, Rank)
         batch, most = list[list[int]](), TEXTS if alone else 1
-        while one.todo and len(batch) < most and sum(map(len, batch)) + len(one.todo[0]) <= LONGEST:
+        while one.todo and len(batch) < most and sum(map(len, batch)) + len(one.todo[0]) <= LONGEST_TEXT:
             batch.append(one.todo.popleft())
         if batch:
             try:
@@ -104,12 +97,8 @@ class Embedder:
     def _texts(self, request: Embed | Rank) -> list[list[int]]:
         if isinstance(request, Embed):
             return [self._vocabulary.text_ids(text) for text in request.texts]
-        if not self.ranks:
+        if not self._ranks:
             raise ValueError("this model does not rank documents")
-        template = self._vocabulary.metadata(_RANK_TEMPLATE)
-        if template:
-            filled = (_filled(template, request.query, document) for document in request.documents)
-            return [self._vocabulary.tokenise(text, special=True) for text in filled]
         return [self._vocabulary.pair_ids(request.query, document) for document in request.documents]
 
     def _computed(self, batch: list[list[int]], *, ranking: bool) -> list[npt.NDArray[np.float32]]:
@@ -131,12 +120,12 @@ class Embedder:
 
     def _context(self, *, ranking: bool) -> Any:
         if ranking not in self._contexts:
-            self._contexts[ranking] = self._made(_RANK if ranking else _MEAN if self.ranks else _UNSPECIFIED)
+            self._contexts[ranking] = self._made(_RANK if ranking else _MEAN if self._ranks else _UNSPECIFIED)
         return self._contexts[ranking]
 
     def _made(self, pooling: int) -> Any:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = LONGEST
+        params.n_ctx = params.n_batch = params.n_ubatch = LONGEST_TEXT
         params.n_seq_max = TEXTS
         params.n_threads = params.n_threads_batch = self._model.threads
         params.embeddings = params.kv_unified = params.no_perf = True
@@ -148,10 +137,6 @@ class Embedder:
             llama_cpp.llama_free(context)
             return self._made(_MEAN)
         return context
-
-
-def _filled(template: str, query: str, document: str) -> str:
-    return _PLACE.sub(lambda place: query if place[0] == "{query}" else document, template)
 
 
 def _answer(one: Texts) -> Embedded | Ranked:

@@ -8,6 +8,7 @@ import psutil
 from shared.gguf.facts import Facts, facts_of_file
 from shared.gguf.memory import kv_bytes, need_of
 from shared.gguf.reader import GgufError
+from shared.protocol.messages import Task
 from shared.tokens import ModelFileError
 from worker.engine.ggml import gpus, load_backends
 from worker.engine.llama import Model
@@ -19,8 +20,8 @@ MEMORY_SHARE: Final = 0.8
 """How much of the free memory a model takes where the owner named no context."""
 
 
-def loaded_model(load: Load) -> tuple[Model, Placement]:
-    """The model, and where its layers went; raises ModelFileError."""
+def loaded_model(load: Load) -> tuple[Model, Placement, tuple[Task, ...]]:
+    """The model, where its layers went, and what it can be asked; raises ModelFileError."""
     path = Path(load.path)
     try:
         facts = facts_of_file(path)
@@ -32,7 +33,8 @@ def loaded_model(load: Load) -> tuple[Model, Placement]:
         raise ModelFileError(f"there is not enough memory for {path.name}; take fewer slots, or a smaller model")
     placement = placement_of(facts, context * load.slots, load.gpu_bytes)
     model = Model(path, slots=load.slots, context=context, threads=load.threads, placement=placement)
-    return model, placement
+    tasks = tuple(task for task in facts.tasks if task != "generate" or model.writes)
+    return model, placement, tasks
 
 
 def placement_of(facts: Facts, tokens: int, most_bytes: int | None) -> Placement:

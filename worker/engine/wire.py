@@ -4,7 +4,7 @@ from typing import BinaryIO, Final, Literal
 
 import msgspec
 
-from shared.protocol.messages import Gpu, Logprob, Message, Sampling
+from shared.protocol.messages import Gpu, Logprob, Message, Sampling, Task
 
 PREFIX_BYTES: Final = 4
 MAX_BYTES: Final = 64 << 20
@@ -73,7 +73,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """The model is ready: context in tokens for each slot, the devices that ggml found beside the CPU, where the layers
-    went in a sentence, and whether it can score documents."""
+    went in a sentence, what it can be asked, and whether it sees images."""
 
     context: int
     slots: int
@@ -82,7 +82,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     load_ms: int
     gpus: list[Gpu] = []
     placement: str = ""
-    ranks: bool = False
+    tasks: tuple[Task, ...] = ("generate",)
+    vision: bool = False
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):

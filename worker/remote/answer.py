@@ -5,6 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final, Literal
 
+import msgspec
+
+from shared.protocol.messages import IMAGE_TOKENS
 from worker.engine.wire import Finished, Generate, Made, OfRequest, Prefill
 from worker.remote.http import Patience, Reply
 from worker.remote.stream import Events, Framing, Told
@@ -31,7 +34,8 @@ class Refusal(UpstreamFailed):
 
 async def begun(cutter: Cutter, request: Generate, context: int) -> int:
     """The length of the prompt in tokens by our own count; raises Refusal and UpstreamFailed."""
-    told = await cutter.ask(Begin(request.number, request.max_tokens, request.messages, request.prompt, request.stop))
+    messages = request.messages and [msgspec.structs.replace(message, images=[]) for message in request.messages]
+    told = await cutter.ask(Begin(request.number, request.max_tokens, messages, request.prompt, request.stop))
     if isinstance(told, Refused):
         raise _refused(told)
     assert isinstance(told, Counted)
@@ -42,7 +46,11 @@ async def begun(cutter: Cutter, request: Generate, context: int) -> int:
 
 
 class Answer:
-    """Reads one reply. `clock` gives seconds; `full` is the model's context in tokens, by which an answer may end early."""
+    """Reads one reply. `clock` gives seconds; `full` is the model's context in tokens, by which an answer may end early.
+
+    `tokens_in` are the words' of the prompt. What its images take the upstream alone knows: it is believed up to
+    IMAGE_TOKENS for each.
+    """
 
     def __init__(
         self,
@@ -60,13 +68,15 @@ class Answer:
         self._first_at: float | None = None
         self._made = self._begins_with = self._cached = self._read = 0
         self._thinks = False
+        images = sum(len(message.images) for message in request.messages or [])
+        self._most_in = tokens_in + IMAGE_TOKENS * images
 
     async def events(self, reply: Reply, framing: Framing) -> AsyncGenerator[OfRequest, None]:
         """What came, up to Finished; raises UpstreamFailed."""
         number = self._request.number
         async with aclosing(self._told(reply, framing)) as told:
             while (said := await self._next(told)) is not None:
-                self._cached = max(self._cached, said.cached)
+                self._count(said)
                 if said.read is not None and self._read < said.read[0] < self._tokens_in:
                     self._read = said.read[0]
                     yield Prefill(number, self._read, self._tokens_in)
@@ -99,11 +109,15 @@ class Answer:
         try:
             async with asyncio.timeout(seconds):
                 async for said in told:
-                    if said.text or said.thought or said.finish or said.cached or said.read is not None:
+                    if said.text or said.thought or said.finish or said.cached or said.prompt or said.read is not None:
                         return said
         except TimeoutError as error:
             raise UpstreamFailed(f"the upstream said nothing for {seconds:g} s") from error
         return None
+
+    def _count(self, said: Told) -> None:
+        self._cached = max(self._cached, said.cached)
+        self._tokens_in = max(self._tokens_in, min(said.prompt, self._most_in))
 
     async def _cut(self, said: Told) -> Cut | None:
         """The event's text as tokens; None where it says nothing of the answer."""
@@ -134,7 +148,7 @@ class Answer:
         try:
             async with asyncio.timeout(TAIL_S):
                 async for said in told:
-                    self._cached = max(self._cached, said.cached)
+                    self._count(said)
         except (TimeoutError, UpstreamFailed):
             return
 

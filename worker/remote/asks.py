@@ -26,8 +26,9 @@ class Ask(msgspec.Struct, frozen=True):
     framing: Framing
 
 
-def refusal(request: Generate, kind: Kind) -> str | None:
-    """Why this request cannot be answered by such an upstream, as a sentence; None if it can."""
+def refusal(request: Generate, kind: Kind, *, vision: bool = False) -> str | None:
+    """Why this request cannot be answered by such an upstream, as a sentence; None if it can. `vision`: the model sees
+    images."""
     if request.resume:
         return "an upstream server cannot go on from tokens that another worker made"
     if request.tools or request.logit_bias or request.logprobs is not None:
@@ -40,6 +41,8 @@ def refusal(request: Generate, kind: Kind) -> str | None:
         return "this upstream server is not known to take top_k, min_p or repetition_penalty"
     if kind == "ollama" and any(m.tool_calls or m.tool_call_id for m in request.messages or []):
         return "a conversation with tool calls in it is not sent to Ollama"
+    if not vision and any(m.images for m in request.messages or []):
+        return "this upstream server does not see images with this model"
     return None
 
 
@@ -85,8 +88,14 @@ def _ollama(request: Generate, origin: Origin, name: str, context: int, most: in
     if request.prompt is not None:
         body |= {"prompt": request.prompt, "raw": True}
         return Ask(_post(f"{origin.root}/api/generate", body), "ndjson")
-    words = [{"role": m.role, "content": m.content or ""} for m in request.messages or []]
+    words = [_ollama_message(m) for m in request.messages or []]
     return Ask(_post(f"{origin.root}/api/chat", body | {"messages": words}), "ndjson")
+
+
+def _ollama_message(message: Message) -> dict[str, Any]:
+    """Ollama wants images as bare base64 beside the words."""
+    words: dict[str, Any] = {"role": message.role, "content": message.content or ""}
+    return words | ({"images": [image.url.partition(",")[2] for image in message.images]} if message.images else {})
 
 
 def _common(sampling: Sampling, seed: int) -> dict[str, Any]:
@@ -124,7 +133,22 @@ def _is_particular(sampling: Sampling) -> bool:
 
 def _message(message: Message) -> dict[str, Any]:
     fields = {name: getattr(message, name) for name in ("role", "content", "name", "tool_call_id", "tool_calls")}
-    return {name: value for name, value in fields.items() if value is not None}
+    told = {name: value for name, value in fields.items() if value is not None}
+    return told | ({"content": _parts(message)} if message.images else {})
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """The content as OpenAI's parts, each image where it stood in the text."""
+    content, parts, start = message.content or "", list[dict[str, Any]](), 0
+    for image in message.images:
+        parts += _text(content[start : image.at])
+        parts.append({"type": "image_url", "image_url": {"url": image.url}})
+        start = max(start, image.at)
+    return parts + _text(content[start:])
+
+
+def _text(text: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text}] if text else []
 
 
 def _format_of(response_format: str) -> str:

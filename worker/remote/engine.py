@@ -112,13 +112,13 @@ class RemoteEngine:
         try:
             seen = await self._peer.look()
             if self._seen is None or (self._seen.build, self._seen.name) != (seen.build, seen.name):
-                ranks = await self._peer.ranks(seen)
+                tasks = await self._peer.tasks(seen)
             else:
-                ranks = self._seen.ranks
+                tasks = self._seen.tasks
         except UpstreamFailed as error:
             self._lose(error)
         else:
-            self._seen, self.trouble = Seen(seen.kind, seen.name, seen.build, seen.context, ranks), ""
+            self._seen, self.trouble = msgspec.structs.replace(seen, tasks=tasks), ""
             self._weigh()
 
     async def generate(self, request: Generate) -> AsyncGenerator[OfRequest, None]:
@@ -147,7 +147,7 @@ class RemoteEngine:
     async def rank(self, query: str, documents: list[str]) -> Ranked:
         """A score for each document; raises RequestFailedError."""
         async with self._asking() as (number, seen):
-            if not seen.ranks:
+            if "rank" not in seen.tasks:
                 raise UpstreamFailed("the upstream does not score documents with this model", code="unsupported")
             tokens_in = await self._counted(Count(number, documents, query))
             return Ranked(number, await self._peer.rank(seen.name, query, documents), tokens_in)
@@ -168,7 +168,7 @@ class RemoteEngine:
     async def _answered(self, request: Generate) -> AsyncGenerator[OfRequest, None]:
         seen, loaded = self._here()
         number = request.number
-        if (why := asks.refusal(request, seen.kind)) is not None:
+        if (why := asks.refusal(request, seen.kind, vision=seen.vision)) is not None:
             raise UpstreamFailed(why, code="unsupported")
         tokens_in = await begun(self._tokeniser, request, loaded.context)
         if request.max_tokens <= 0:
@@ -235,7 +235,7 @@ class RemoteEngine:
             told = [n for n in (seen.context, self._context, self._upstream.context) if n > 0]
             self.loaded = Loaded(
                 min(told, default=0), self._upstream.slots, 0, seen.build, 0,
-                placement="by the upstream", ranks=seen.ranks,
+                placement="by the upstream", tasks=seen.tasks, vision=seen.vision,
             )  # fmt: skip
         if self.loaded is None:
             self._up.clear()

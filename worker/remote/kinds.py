@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from shared.protocol.messages import Task
 from worker.remote.asks import Kind
 from worker.remote.upstream import UpstreamFailed
 
@@ -51,20 +52,26 @@ class _Settings(msgspec.Struct, frozen=True):
     n_ctx: int = 0
 
 
+class _Modalities(msgspec.Struct, frozen=True):
+    vision: bool = False
+
+
 class Props(msgspec.Struct, frozen=True):
-    """Of llama-server's GET /props: the context of each slot, and its build."""
+    """Of llama-server's GET /props: the context of each slot, its build, and what it takes beside text."""
 
     default_generation_settings: _Settings = _Settings()
     build_info: str = ""
+    modalities: _Modalities = _Modalities()
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """Of Ollama's POST /api/show: the file's header, the parameters of the Modelfile, one a line, and where the model
-    runs if that is not here."""
+    """Of Ollama's POST /api/show: the file's header, the parameters of the Modelfile, one a line, where the model runs
+    if that is not here, and what it can do (None before version 0.6.4)."""
 
     model_info: dict[str, msgspec.Raw] = {}
     parameters: str = ""
     remote_host: str = ""
+    capabilities: list[str] | None = None
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -79,20 +86,23 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Studio(msgspec.Struct, frozen=True):
-    """Of LM Studio's GET /api/v0/models/NAME."""
+    """Of LM Studio's GET /api/v0/models/NAME; `type` is llm, vlm or embeddings."""
 
     max_context_length: int = 0
     loaded_context_length: int = 0
+    type: str = ""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What one look at an upstream found: context in tokens, 0 where it does not tell."""
+    """What one look at an upstream found: context in tokens, 0 where it does not tell; what the model can be asked, and
+    whether it sees images."""
 
     kind: Kind
     name: str
     build: str
     context: int
-    ranks: bool = False
+    tasks: tuple[Task, ...] = ("generate",)
+    vision: bool = False
 
 
 def listed(body: bytes) -> list[Listed]:
@@ -132,6 +142,24 @@ def ollama_context(shown: Shown | None, running: Running | None, name: str) -> i
     lengths = [_number(v) for k, v in (shown.model_info if shown else {}).items() if k.endswith(".context_length")]
     wanted = next((n for n in (*loaded, *chosen) if n > 0), USUAL_CONTEXT)
     return min([wanted, *(n for n in lengths if n > 0)])
+
+
+def ollama_tasks(shown: Shown | None) -> tuple[Task, ...]:
+    """What Ollama says that the model can be asked; to generate where it does not say."""
+    told = shown.capabilities if shown is not None else None
+    if told is None:
+        return ("generate",)
+    names: dict[str, Task] = {"completion": "generate", "embedding": "embed"}
+    return tuple(task for name, task in names.items() if name in told)
+
+
+def tried_tasks(kind: Kind, *, embeds: bool, ranks: bool) -> tuple[Task, ...]:
+    """What a llama-server or vLLM can be asked that embedded and scored a word, or did not: the vectors of a llama-server
+    that scores are scores, and a vLLM that embeds or scores writes nothing."""
+    if kind == "llama-server":
+        return ("rank",) if ranks else ("generate", "embed") if embeds else ("generate",)
+    can: dict[Task, bool] = {"embed": embeds, "rank": ranks}
+    return tuple(task for task, does in can.items() if does) or ("generate",)
 
 
 def studio_context(studio: Studio | None) -> int:

@@ -1,10 +1,12 @@
 """A look at an upstream: who it is, whether it has the model, and what it can do with it."""
 
+from collections.abc import Awaitable
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from shared.protocol.messages import Task
 from worker.remote import asks, kinds, vectors
 from worker.remote.asks import Kind
 from worker.remote.http import Patience, Request, fetch
@@ -23,6 +25,7 @@ class Peer:
 
     def __init__(self, upstream: Upstream, name: str, patience: Patience) -> None:
         self._upstream, self._name, self._patience = upstream, name, patience
+        self._sees = name in {upstream.models[here] for here in upstream.vision}
         self._origin = upstream.origin
 
     async def look(self) -> Seen:
@@ -32,19 +35,16 @@ class Peer:
             raise failed(status)
         model = kinds.found(kinds.listed(body), self._name)
         ollama = await self._told("/api/version", Version)
-        kind = kinds.kind_of(model, server, ollama)
-        version, context = await self._facts(kind, model, ollama)
-        return Seen(kind, model.id, kinds.build(kind, version), context)
+        seen = await self._seen(kinds.kind_of(model, server, ollama), model, ollama)
+        return msgspec.structs.replace(seen, vision=seen.vision or self._sees)
 
-    async def ranks(self, seen: Seen) -> bool:
-        """Whether it scores documents: told by asking it to score one word, and only servers that refuse at once."""
+    async def tasks(self, seen: Seen) -> tuple[Task, ...]:
+        """What it can be asked: told by asking it to embed and to score one word, and only servers that refuse at once."""
         if seen.kind not in ("llama-server", "vllm"):
-            return False
-        try:
-            await self.rank(seen.name, "a", ["a"])
-        except UpstreamFailed:
-            return False
-        return True
+            return seen.tasks
+        ranks = await _is_done(self.rank(seen.name, "a", ["a"]))
+        embeds = await _is_done(self.embed(seen.name, ["a"]))
+        return kinds.tried_tasks(seen.kind, embeds=embeds, ranks=ranks)
 
     async def embed(self, name: str, texts: list[str]) -> list[bytes]:
         """A normalised vector for each text; raises UpstreamFailed."""
@@ -66,29 +66,35 @@ class Peer:
             raise failed(status)
         return vectors.scores(body, len(documents))
 
-    async def _facts(self, kind: Kind, model: Listed, ollama: Version | None) -> tuple[str, int]:
-        """The server's version and the context that it gives the model."""
+    async def _seen(self, kind: Kind, model: Listed, ollama: Version | None) -> Seen:
+        """What the server says of itself and of the model, in its own way."""
         match kind:
             case "ollama":
-                return ollama.version if ollama else "", await self._ollama_context(model.id)
+                return await self._seen_of_ollama(model.id, ollama.version if ollama else "")
             case "llama-server":
-                props = await self._told("/props", Props)
-                return props.build_info if props else "", kinds.listed_context(model, props)
+                props = await self._told("/props", Props) or Props()
+                build, context = kinds.build(kind, props.build_info), kinds.listed_context(model, props)
+                return Seen(kind, model.id, build, context, vision=props.modalities.vision)
             case "vllm":
-                version = await self._told("/version", Version)
-                return version.version if version else "", kinds.listed_context(model, None)
+                version = await self._told("/version", Version) or Version()
+                return Seen(kind, model.id, kinds.build(kind, version.version), kinds.listed_context(model, None))
             case "lm-studio":
-                return "", kinds.studio_context(await self._told(f"/api/v0/models/{quote(model.id)}", Studio))
+                studio = await self._told(f"/api/v0/models/{quote(model.id)}", Studio)
+                task: Task = "embed" if studio and studio.type == "embeddings" else "generate"
+                sees = studio is not None and studio.type == "vlm"
+                return Seen(kind, model.id, kinds.build(kind, ""), kinds.studio_context(studio), (task,), sees)
             case _:
-                return "", kinds.listed_context(model, None)
+                return Seen(kind, model.id, kinds.build(kind, ""), kinds.listed_context(model, None))
 
-    async def _ollama_context(self, name: str) -> int:
+    async def _seen_of_ollama(self, name: str, version: str) -> Seen:
         shown = await self._told("/api/show", Shown, msgspec.json.encode({"model": name}))
         if shown is not None and shown.remote_host and not self._upstream.anywhere:
             raise UpstreamFailed(
                 "this model of Ollama runs at another place, and prompts may only be answered here", code="unsupported"
             )
-        return kinds.ollama_context(shown, await self._told("/api/ps", Running), name)
+        context = kinds.ollama_context(shown, await self._told("/api/ps", Running), name)
+        sees = shown is not None and "vision" in (shown.capabilities or ())
+        return Seen("ollama", name, kinds.build("ollama", version), context, kinds.ollama_tasks(shown), sees)
 
     async def _told(self, path: str, shape: type[T], body: bytes | None = None) -> T | None:
         """The answer to one of the server's own calls; None where it knows no such call."""
@@ -100,6 +106,14 @@ class Peer:
 
     async def _fetch(self, request: Request) -> tuple[int, str, bytes]:
         return await fetch(self._origin, self._upstream.key, request, self._patience)
+
+
+async def _is_done(call: Awaitable[object]) -> bool:
+    try:
+        await call
+    except UpstreamFailed:
+        return False
+    return True
 
 
 def failed(status: int) -> UpstreamFailed:

@@ -16,7 +16,7 @@ _LENGTHS: Final = frozenset({"length", "max_tokens"})
 
 class Told(msgspec.Struct, frozen=True):
     """One event: text of the answer, text of the thoughts before it, how it ended (if it did), prompt tokens that were in
-    a cache, and how far the prompt is read."""
+    a cache, how far the prompt is read, and how many tokens of it the upstream counts (0 where it does not say)."""
 
     text: str = ""
     thought: str = ""
@@ -24,6 +24,7 @@ class Told(msgspec.Struct, frozen=True):
     cached: int = 0
     read: tuple[int, int] | None = None
     over: bool = False
+    prompt: int = 0
 
 
 class _Delta(msgspec.Struct, frozen=True):
@@ -44,6 +45,7 @@ class _Details(msgspec.Struct, frozen=True):
 
 
 class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int | None = 0
     prompt_tokens_details: _Details | None = None
 
 
@@ -71,6 +73,7 @@ class _Line(msgspec.Struct, frozen=True):
     thinking: str | None = None
     done: bool = False
     done_reason: str | None = None
+    prompt_eval_count: int | None = 0
     error: Any = None
 
 
@@ -127,6 +130,7 @@ def _of_data(data: bytes) -> Told:
         finish=_finish(choice.finish_reason),
         cached=max(0, details.cached_tokens or 0) if details else 0,
         read=(progress.processed, progress.total) if progress else None,
+        prompt=max(0, chunk.usage.prompt_tokens or 0) if chunk.usage else 0,
     )
 
 
@@ -141,6 +145,7 @@ def _of_line(line: bytes) -> Told:
         thought=said.message.thinking or said.thinking or "",
         finish=_finish(said.done_reason or "stop") if said.done else "",
         over=said.done,
+        prompt=max(0, said.prompt_eval_count or 0),
     )
 
 

@@ -46,7 +46,9 @@ class Origin(msgspec.Struct, frozen=True):
 
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One server: `models` is the upstream's name of each model by its id here, `vocabulary` the GGUF file by model id
-    where it is not the model's own; `slots` requests at once; `context` in tokens (0: as the upstream tells).
+    where it is not the model's own; `slots` requests at once; `context` in tokens (0: as the upstream tells). `vision`
+    names those of its models that see images, where the server does not say so itself (Ollama, llama-server and LM Studio
+    do).
 
     It must be at a loopback or private address, unless the owner says `anywhere`: prompts are for this place alone.
     """
@@ -58,6 +60,7 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slots: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     context: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 0
     anywhere: bool = False
+    vision: list[str] = []
 
     def __post_init__(self) -> None:
         """Raises ValueError, which msgspec reports with the place in the settings."""
@@ -76,6 +79,8 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"a model's name there takes 1 to {MOST_NAME} printable characters")
         for stray in sorted(set(self.vocabulary) - set(self.models)):
             raise ValueError(f"a vocabulary is given for {stray}, which is not among its models")
+        for stray in sorted(set(self.vision) - set(self.models)):
+            raise ValueError(f"{stray} is said to see images and is not among its models")
         if self.key and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
             raise ValueError("its key takes ASCII characters without spaces")
 
