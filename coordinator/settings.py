@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from nacl.signing import SigningKey
 
+from coordinator.outside.addresses import allowed
 from shared.errors import RequestError
 from shared.files import read_private, write_private
 from shared.geo.jurisdiction import InvalidJurisdiction, checked_groups
@@ -30,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `public_host` is the name that workers dial (host or host:port), signed into the challenge. `pay_held_jobs` and
     `pay_held_hours` say how long a worker's pay waits; `payout_threshold` is in stroops, `payout_age_s` in seconds.
     `groups` are the operator's own jurisdictions, each a comma list (`DACH=DE,AT,CH;OTHER=…` in the environment).
+    `callback_allow` are the addresses, CIDR blocks and `host:port` that callers may name besides public ones.
+    `default_model` serves those requests of thehive's V2 that name none.
     Without `database_url` an embedded PostgreSQL runs in `state_dir`; without `horizon_url` nothing is paid out.
     """
 
@@ -48,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payout_age_s: Count = 3600
     trusted_proxies: list[str] = []
     groups: dict[str, str] = {}
+    callback_allow: list[str] = []
+    default_model: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ready_file: Path | None = None
 
@@ -76,6 +81,7 @@ def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Pa
     try:
         found = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
         checked_groups(found.groups)
+        allowed(found.callback_allow)
         return found
     except (msgspec.ValidationError, InvalidJurisdiction) as e:
         raise RequestError(f"The coordinator's settings do not hold: {str(e).replace('`$.', '`')}.") from e
@@ -131,7 +137,15 @@ def _named(text: str) -> dict[str, str]:
     return {name.strip(): listed for name, _, listed in pairs}
 
 
-_LISTS: Final[dict[str, Callable[[str], Any]]] = {"trusted_proxies": lambda text: text.split(","), "groups": _named}
+def _listed(text: str) -> list[str]:
+    return text.split(",")
+
+
+_LISTS: Final[dict[str, Callable[[str], Any]]] = {
+    "trusted_proxies": _listed,
+    "callback_allow": _listed,
+    "groups": _named,
+}
 
 
 def _section(file: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from coordinator.api.intake import Intake
 from coordinator.api.parents import parent_of
 from coordinator.api.swarm import Swarm
 from coordinator.api.waiting import Waiting
+from coordinator.outside.addresses import allowed
+from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import views
 from coordinator.store.engine import alone
@@ -26,6 +28,7 @@ class Face:
         self.intake = Intake(hive)
         self.swarm = Swarm(hive)
         self.waiting = Waiting(hive)
+        self.outside = Outside(allowed(hive.settings.callback_allow))
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
         """An account's job, or parent of jobs; raises NotFound if there is none, or it is another's."""
