@@ -8,6 +8,7 @@ import structlog
 from litestar.types import ASGIApp, Message, Receive, Send
 
 from coordinator.api.answers import Answer, encoded
+from coordinator.api.auth import RATE_LIMITS
 from coordinator.api.errors import error_answer, internal_error
 from coordinator.api.metrics import REQUESTS, SECONDS
 from coordinator.api.transport import Network, is_private_way
@@ -20,7 +21,10 @@ CORS: Final = encoded(
     {
         "access-control-allow-origin": "*",
         "access-control-expose-headers": "x-request-id, x-hive-job-id, x-hive-worker, x-hive-cell, "
-        "x-hive-jurisdiction, x-hive-queue-ms, x-hive-overhead-ms, x-should-retry, retry-after",
+        "x-hive-jurisdiction, x-hive-queue-ms, x-hive-overhead-ms, x-should-retry, retry-after, "
+        + ", ".join(
+            f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in ("requests", "tokens")
+        ),
     }
 )
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
@@ -77,7 +81,7 @@ class Front:
 
 
 class Exchange:
-    """One request and its answer: names it, counts it, and keeps the body of an answer to HEAD back."""
+    """One request and its answer: names it, counts it, tells its key's limits, and keeps the body of an answer to HEAD back."""
 
     def __init__(self, scope: Any, receive: Receive, send: Send, extra: list[tuple[bytes, bytes]]) -> None:
         self.id = "req_" + os.urandom(12).hex()
@@ -104,7 +108,8 @@ class Exchange:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message["headers"], *self._extra]
+            limits = self._scope.get(RATE_LIMITS)
+            message["headers"] = [*message["headers"], *self._extra, *(encoded(limits()) if limits else [])]
             self._count(message["status"])
             await self._send(message)
             if self._method == "HEAD":

@@ -13,6 +13,7 @@ from coordinator.settings import Secrets, Settings
 from coordinator.store.engine import Engine
 from coordinator.store.rows import NewJob
 from coordinator.submit.kinds import KindCache
+from coordinator.submit.seen import Seen
 from shared.catalogue import Entry
 from shared.tokens import Vocabulary
 
@@ -20,7 +21,10 @@ HttpRequest = Request[Any, Any, Any]
 
 
 class Submitting(Protocol):
-    """The writer of new jobs."""
+    """The writer of new jobs, and what it saw of its callers' limits."""
+
+    @property
+    def seen(self) -> Seen: ...
 
     async def submit(self, *jobs: NewJob) -> UUID:
         """Commit a job, or the children of one parent; the id, or the earlier one of the same idempotency key."""

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
-from shared.errors import Unauthorized
+from shared.errors import Forbidden, Unauthorized
 
 PREFIX: Final = "sk-hive-"
+SCOPES: Final = ("inference", "jobs", "read")
 _SHOWN: Final = len(PREFIX) + 6
 _SCHEMES: Final = ("bearer ", "token ")
 
@@ -35,7 +36,30 @@ def sent_secret(header: Callable[[str], str | None]) -> str | None:
     return (header("x-api-key") or "").strip() or None
 
 
-def unauthorized(secret: str | None, *, openai: bool) -> Unauthorized:
+def scopes_for(method: str, path: str) -> tuple[str, ...]:
+    """The scopes of which a key must have one for a request: which models there are and what itself may do is told to every
+    key; `jobs` submits and cancels what `read` may only look at; `inference` asks for answers and reads those again."""
+    if method == "GET":
+        if path.startswith(("/v1/model", "/model", "/hive/key")):
+            return SCOPES
+        return ("jobs", "read") if path.startswith("/hive/") else ("inference", "read")
+    return ("jobs",) if path.startswith("/hive/") else ("inference",)
+
+
+def refuse_scope(scopes: list[str] | None, method: str, path: str) -> None:
+    """Raise Forbidden `scope_not_allowed` if a key with these scopes (None: all) may not do this."""
+    wanted = scopes_for(method, path)
+    if scopes is not None and not set(scopes) & set(wanted):
+        has = ", ".join(scopes)
+        raise Forbidden(f"This key is for {has} only; this takes {' or '.join(wanted)}.", code="scope_not_allowed")
+
+
+def unauthorized(secret: str | None, *, openai: bool, expired: bool = False) -> Unauthorized:
     """What a caller without a good key is told; the OpenAI face calls it `invalid_api_key`."""
-    message = "The API key is not valid." if secret else "An API key is missing: send Authorization: Bearer KEY."
+    if expired:
+        message = "The API key has expired; ask for a new one."
+    elif secret:
+        message = "The API key is not valid."
+    else:
+        message = "An API key is missing: send Authorization: Bearer KEY."
     return Unauthorized(message, code="invalid_api_key" if openai else None)

@@ -14,6 +14,7 @@ from coordinator.store.batch import Batch, plain
 from coordinator.store.changes import Live, Requeue
 from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import Ask, Assignment, Claimed, NewJob
+from coordinator.submit.limits import token_ns
 from shared.ids import day_of
 
 _NEW_COLUMNS = {
@@ -44,6 +45,7 @@ _NEW_COLUMNS = {
     "choice": "smallint",
     "copy": "boolean",
     "body_hash": "bytea",
+    "token_ns": "bigint",
 }
 _new = Batch("r", **_NEW_COLUMNS)
 INSERT = f"""
@@ -232,5 +234,5 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
         day_of(job.id), job.id, job.account_id, job.key_id, job.kind_id, job.model, job.source, job.priority,
         tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
         job.store, job.attached, at, at, job.deadline_at, job.deadline_at, reader_until, job.parent, job.choice, job.copy,
-        bytes.fromhex(job.body_hash) or None,
+        bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
     )  # fmt: skip

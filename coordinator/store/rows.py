@@ -53,7 +53,7 @@ class Kind(Row, frozen=True, kw_only=True):
 class NewJob(Row, frozen=True, kw_only=True):
     """A job as it is submitted; `request` is the JSON of submit.request.JobRequest, `hold` what it may cost at most.
     `parent` is the id that it shares with the other answers (by `choice`, from 0) to one request; the prompt of a `copy`
-    is paid for by another of them."""
+    is paid for by another of them. `limits` are those of its key, `recharging` says that the key's budget may grow."""
 
     id: UUID
     account_id: UUID
@@ -78,6 +78,8 @@ class NewJob(Row, frozen=True, kw_only=True):
     parent: UUID | None = None
     choice: int = 0
     copy: bool = False
+    limits: Limits = UNLIMITED
+    recharging: bool = False
 
     def pending(self) -> "Claimed":
         """The row as a claim would find it the moment it is made."""
@@ -240,9 +242,19 @@ class ModelRow(Row, frozen=True, kw_only=True):
     last_seen: datetime
 
 
+class Recharge(Row, frozen=True, kw_only=True):
+    """How a key's budget grows out of its account's credit, in stroops: by `amount` when a hold does not fit or would leave
+    less than `below`, and by `daily` at most in a UTC day."""
+
+    amount: int
+    below: int = 0
+    daily: int | None = None
+
+
 class KeyRow(Row, frozen=True, kw_only=True):
     """An API key without its secret; `budget` in stroops, None for no limit; `models` and `scopes` None for all of them;
-    `limits` are its own and its plan's; found by its secret, `expires_at` is when that one ends."""
+    `limits` are its own and its plan's. The secret before the last rotation works until `old_until`; for a key that was
+    found by that one `expires_at` is its end."""
 
     id: UUID
     account_id: UUID
@@ -255,7 +267,9 @@ class KeyRow(Row, frozen=True, kw_only=True):
     revoked_at: datetime | None
     scopes: list[str] | None = None
     expires_at: datetime | None = None
+    old_until: datetime | None = None
     limits: Limits = UNLIMITED
+    recharge: Recharge | None = None
 
 
 class AccountRow(Row, frozen=True, kw_only=True):

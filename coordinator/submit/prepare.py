@@ -166,3 +166,5 @@ def new_jobs(
 def seed_of(seed: str, choice: int) -> str:
     """The seed that a choice samples with: the first one with the seed itself, choice i with SHA-256(seed ‖ i)."""
     return hashlib.sha256(f"{seed}{choice}".encode()).hexdigest() if choice else seed
+                limits=key.limits,
+                recharging=key.recharge is not None,

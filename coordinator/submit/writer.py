@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -10,11 +11,14 @@ import msgspec
 
 from coordinator.queue.limits import IDEMPOTENCY
 from coordinator.settle import ledger
-from coordinator.store import idempotency, money, submitting
+from coordinator.store import accounts, idempotency, limits, money, submitting
 from coordinator.store.engine import Connection, Engine, alone
-from coordinator.store.money import Changes, Room
+from coordinator.store.limits import Used
+from coordinator.store.money import Changes
 from coordinator.store.rows import NewJob
-from shared.errors import BudgetExceeded, Conflict, Forbidden, HiveError
+from coordinator.submit.admission import Jobs, admit, charged, grown, hold_of, id_of, is_limited
+from coordinator.submit.seen import Seen
+from shared.errors import Conflict, HiveError
 
 GROUP: Final = 64
 Answer = UUID | Exception
@@ -26,7 +30,7 @@ class _OvertakenError(Exception):
 
 
 class _Waiting(msgspec.Struct):
-    jobs: tuple[NewJob, ...]
+    jobs: Jobs
     answer: asyncio.Future[UUID]
 
     @property
@@ -35,9 +39,11 @@ class _Waiting(msgspec.Struct):
 
 
 class Writer:
-    """Takes submissions from any number of tasks; `run` writes them. A submission is accepted when `submit` returns."""
+    """Takes submissions from any number of tasks; `run` writes them. A submission is accepted when `submit` returns; what is
+    `seen` of the keys' limits is left for others to read."""
 
     def __init__(self, engine: Engine) -> None:
+        self.seen = Seen()
         self._engine = engine
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -47,7 +53,7 @@ class Writer:
         """Makes a job, or all children of one parent, with their holds: durable when this returns, or none of them.
 
         Returns the job's (the parent's) id, or that of the earlier one for which the idempotency key stands; raises
-        Forbidden, BudgetExceeded, Conflict, or Away: then the jobs may or may not be there.
+        Forbidden, BudgetExceeded, RateLimited, Conflict, or Away: then the jobs may or may not be there.
         """
         waiting = _Waiting(jobs, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -66,7 +72,7 @@ class Writer:
         """Writes one group; returns how many submissions it answered. A group that fails fails for its members only."""
         group = _next_group(self._waiting)
         try:
-            answers = await _write(self._engine, [w.jobs for w in group], looking=self._is_tight(group))
+            answers = await self._write([w.jobs for w in group], looking=self._is_tight(group))
         except Exception as e:  # noqa: BLE001  # it is raised again, in each task that waits for this group
             answers = [e] * len(group)
         for waiting, answer in zip(group, answers, strict=True):
@@ -79,6 +85,29 @@ class Writer:
         self._learn(group, answers)
         return len(group)
 
+    async def _write(self, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
+        """Writes a group as if all of it fitted, or after `looking` what does; if it was overtaken after that, each of its
+        submissions on its own until it fits or is seen not to."""
+        while True:
+            try:
+                return await self._tried(new, looking=looking)
+            except _OvertakenError:
+                if looking and len(new) > 1:
+                    return [answer for jobs in new for answer in await self._write([jobs], looking=True)]
+                looking = True
+
+    async def _tried(self, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
+        """One transaction; most often there is nothing to look up, and a single statement needs none around it."""
+        if looking or any(map(_takes_more, new)):
+            async with self._engine.begin() as conn:
+                answers, used = await _write_in(conn, new, looking=looking)
+            for key_id, marks in used.items():
+                self.seen.note(key_id, marks)
+            return answers
+        async with alone(self._engine) as conn:
+            await _keep(conn, new)
+        return [id_of(jobs) for jobs in new]
+
     def _is_tight(self, group: list[_Waiting]) -> bool:
         """Whether an account's room has to be looked at before it is written for, because the last time it was none."""
         return any(waiting.first.account_id in self._tight for waiting in group)
@@ -87,32 +116,6 @@ class Writer:
         refused = {w.first.account_id for w, a in zip(group, answers, strict=True) if isinstance(a, HiveError)}
         self._tight -= {waiting.first.account_id for waiting in group}
         self._tight |= refused
-
-
-Jobs = tuple[NewJob, ...]
-"""One job, or the children of one parent: all of them are written, or none."""
-
-
-def id_of(jobs: Jobs) -> UUID:
-    """The id that a caller knows these jobs by."""
-    return jobs[0].parent or jobs[0].id
-
-
-def admit(new: Sequence[Jobs], room: Room) -> dict[UUID, HiveError]:
-    """Which of these do not fit into what their account and key may still hold, in the order of their coming."""
-    left, budgets = dict(room.accounts), dict(room.keys)
-    refused: dict[UUID, HiveError] = {}
-    for jobs in new:
-        account, key, hold = jobs[0].account_id, jobs[0].key_id, sum(job.hold for job in jobs)
-        if hold > left.get(account, 0):
-            refused[id_of(jobs)] = _no_balance()
-        elif hold > budgets.get(key, hold):
-            refused[id_of(jobs)] = _no_budget()
-        else:
-            left[account] = left.get(account, 0) - hold
-            if key in budgets:
-                budgets[key] -= hold
-    return refused
 
 
 def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
@@ -133,41 +136,52 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
     return group
 
 
-async def _write(engine: Engine, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
-    """Writes a group as if all of it fitted, or after `looking` what does; if it was overtaken after that, each of its
-    submissions on its own until it fits or is seen not to."""
-    while True:
-        try:
-            return await _tried(engine, new, looking=looking)
-        except _OvertakenError:
-            if looking and len(new) > 1:
-                return [answer for jobs in new for answer in await _write(engine, [jobs], looking=True)]
-            looking = True
+def _takes_more(jobs: Jobs) -> bool:
+    """Whether a submission touches more than its own rows and those of money."""
+    first = jobs[0]
+    return first.idempotency_key is not None or first.recharging or is_limited(jobs)
 
 
-async def _tried(engine: Engine, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
-    """One transaction; most often there is nothing to look up, and a single statement needs none around it."""
-    if looking or any(jobs[0].idempotency_key is not None for jobs in new):
-        async with engine.begin() as conn:
-            return await _write_in(conn, new, looking=looking)
-    async with alone(engine) as conn:
-        await _keep(conn, new)
-    return [id_of(jobs) for jobs in new]
-
-
-async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
+async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> tuple[list[Answer], Used]:
+    """The answers to these submissions, and how far that uses up the limits of their keys. Rows are locked in this order:
+    idempotency keys, limits, accounts, their keys."""
+    at = max(jobs[0].created_at for jobs in new)
     known = await _known(conn, new)
     fresh = [jobs for jobs in new if id_of(jobs) not in known]
-    refused = admit(fresh, await _room(conn, fresh)) if looking else {}
+    refused, used = await _looked(conn, fresh, at) if looking else ({}, {})
     admitted = [jobs for jobs in fresh if id_of(jobs) not in refused]
     if admitted:
         await _reserve(conn, admitted)
+        used |= await _charge(conn, admitted, at)
+        await _recharge(conn, admitted, at)
         await _keep(conn, admitted)
-    return [known.get(id_) or refused.get(id_) or id_ for id_ in map(id_of, new)]
+    return [known.get(id_) or refused.get(id_) or id_ for id_ in map(id_of, new)], used
 
 
-async def _room(conn: Connection, new: Sequence[Jobs]) -> Room:
-    return await money.read_room(conn, [jobs[0].account_id for jobs in new], [jobs[0].key_id for jobs in new])
+async def _looked(conn: Connection, new: Sequence[Jobs], at: datetime) -> tuple[dict[UUID, HiveError], Used]:
+    """What is seen not to fit, and how far the limits of the keys are used up."""
+    rows = {(key_id, charge.what) for key_id, charge in charged(new, at)}
+    used = await limits.open_rows(conn, rows) if rows else {}
+    room = await money.read_room(conn, [jobs[0].account_id for jobs in new], [jobs[0].key_id for jobs in new])
+    if growing := {jobs[0].key_id for jobs in new if jobs[0].recharging}:
+        room = grown(room, await accounts.read_growth(conn, growing, at.astimezone(UTC).date()))
+    return admit(new, room, used, at), used
+
+
+async def _charge(conn: Connection, new: Sequence[Jobs], at: datetime) -> Used:
+    """Takes these submissions out of the limits of their keys."""
+    taking = charged(new, at)
+    used = await limits.charge(conn, taking) if taking else {}
+    if sum(map(len, used.values())) < len(taking):
+        raise _OvertakenError
+    return used
+
+
+async def _recharge(conn: Connection, new: Sequence[Jobs], at: datetime) -> None:
+    """Lets the budgets grow that these submissions would overdraw or leave too small."""
+    growing = _sums((jobs[0].key_id, hold_of(jobs)) for jobs in new if jobs[0].recharging)
+    if growing:
+        await accounts.recharge(conn, growing, [jobs[0].account_id for jobs in new], at.astimezone(UTC).date())
 
 
 async def _known(conn: Connection, new: Sequence[Jobs]) -> dict[UUID, Answer]:
@@ -193,24 +207,20 @@ async def _keep(conn: Connection, groups: Sequence[Jobs]) -> None:
     """Writes jobs and takes their holds out of the guarded rows."""
     new = [job for jobs in groups for job in jobs]
     holds = [entry for job in new for entry in ledger.hold(job.id, job.account_id, job.hold)]
-    accounts, keys = _holds((j.account_id, j.hold) for j in new), _holds((j.key_id, j.hold) for j in new)
-    if not await submitting.submit(conn, new, holds, accounts, keys, max(job.created_at for job in new)):
+    paying, keys = _holds((j.account_id, j.hold) for j in new), _holds((j.key_id, j.hold) for j in new)
+    if not await submitting.submit(conn, new, holds, paying, keys, max(job.created_at for job in new)):
         raise _OvertakenError
 
 
 def _holds(parts: Iterable[tuple[UUID, int]]) -> Changes:
-    sums: Changes = {}
+    return {owner: (amount, 0) for owner, amount in _sums(parts).items()}
+
+
+def _sums(parts: Iterable[tuple[UUID, int]]) -> dict[UUID, int]:
+    sums: dict[UUID, int] = {}
     for owner, amount in parts:
-        sums[owner] = (sums.get(owner, (0, 0))[0] + amount, 0)
+        sums[owner] = sums.get(owner, 0) + amount
     return sums
-
-
-def _no_balance() -> HiveError:
-    return Forbidden("The account's balance does not cover what this job may cost.", code="insufficient_balance")
-
-
-def _no_budget() -> HiveError:
-    return BudgetExceeded("This key's budget does not cover what this job may cost.")
 
 
 def _conflict() -> HiveError:

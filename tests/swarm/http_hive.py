@@ -89,6 +89,7 @@ class Recording:
 
     def __init__(self, engine: Engine) -> None:
         self.real = Writer(engine)
+        self.seen = self.real.seen
         self.accepted: asyncio.Queue[NewJob] = asyncio.Queue()
 
     async def submit(self, *jobs: NewJob) -> UUID:

@@ -7,13 +7,12 @@ from typing import Final
 
 import msgspec
 
+from shared.durations import duration_of
 from shared.errors import HiveError
 from shared.files import write_private
 
 FILE: Final = "paused.json"
-_FOR: Final = re.compile(r"(\d{1,4})\s*([smhd])", re.ASCII)
 _CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class PauseError(HiveError):
@@ -35,10 +34,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 def length(written: str) -> timedelta:
     """Reads "90s", "30m", "2h" or "1d"; raises PauseError."""
-    match = _FOR.fullmatch(written.strip().lower())
-    if match is None or int(match[1]) == 0:
+    found = duration_of(written)
+    if not found:
         raise PauseError(f'{written[:20]!r} is no length of time; one looks like "30m" or "2h"')
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    return found
 
 
 def next_time(clock: str, now: datetime) -> datetime:
