@@ -158,6 +158,8 @@ def new_jobs(
                 parent=parent,
                 choice=choice,
                 copy=copy,
+                limits=key.limits,
+                recharging=key.recharge is not None,
             )
         )
     return tuple(jobs)
@@ -166,5 +168,3 @@ def new_jobs(
 def seed_of(seed: str, choice: int) -> str:
     """The seed that a choice samples with: the first one with the seed itself, choice i with SHA-256(seed ‖ i)."""
     return hashlib.sha256(f"{seed}{choice}".encode()).hexdigest() if choice else seed
-                limits=key.limits,
-                recharging=key.recharge is not None,
