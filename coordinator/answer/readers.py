@@ -32,6 +32,10 @@ class Readers:
         except TimeoutError:
             return None
 
+    def ids(self, place: int) -> list[int]:
+        """The tokens that a job has made so far, as far as they are known here."""
+        return self._readers[place].ids
+
     def close(self) -> None:
         """Stops reading: jobs that nobody else reads and that have not ended are cancelled."""
         for reader in self._readers:

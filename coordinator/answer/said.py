@@ -12,7 +12,7 @@ from shared.protocol.messages import Logprob
 
 class Terms(msgspec.Struct, frozen=True):
     """How one answer is read: the model's format, the tools whose calls are calls, whether logprobs were asked for, what
-    call ids follow from, and how the model spells a token; a `plain` answer is its text as it is."""
+    call ids follow from, how the model spells a token, and what stops it; a `plain` answer is its text as it is."""
 
     format: Format
     spell: Callable[[int], bytes]
@@ -20,6 +20,7 @@ class Terms(msgspec.Struct, frozen=True):
     logprobs: bool = False
     seed: str = ""
     plain: bool = False
+    stops: tuple[str, ...] = ()
 
 
 class Likely(msgspec.Struct, frozen=True):
@@ -55,6 +56,13 @@ class Answer:
         """What was told of tokens since this was last asked; None where nobody wants to know."""
         told, self._untold = self._untold, []
         return told if self._terms.logprobs else None
+
+    def stopped_by(self, text: str, ids: Sequence[int]) -> str | None:
+        """The stop string that ended an answer of these tokens, whose text is what came before it; None if none did."""
+        if not self._terms.stops:
+            return None
+        made = b"".join(map(self._terms.spell, ids)).decode("utf-8", "replace")
+        return next((stop for stop in self._terms.stops if made.startswith(text + stop)), None)
 
     def finish_reason(self, reason: str) -> str:
         """Why it ended: a whole call is waited for by whoever asked."""

@@ -46,6 +46,7 @@ async def serve(request: HttpRequest, call: Call, asked: Submission, tell: Tell,
     """Takes what is asked as durable jobs and answers as the face tells it; a client that goes away cancels them. Raises
     what the intake raises."""
     face = face_of(request)
+    await face.admit(request, asked)
     accepted = await face.intake.take(asked, call.key, call.sent)
     vocabulary = face.hive.vocabularies[accepted.entry.id]
     requests = [plan.request for plan in accepted.planned for _ in range(asked.n)]
@@ -65,6 +66,7 @@ def _terms(job: NewJob, asked: JobRequest, vocabulary: Vocabulary) -> Terms:
         logprobs=asked.logprobs is not None,
         seed=str(job.id),
         plain=asked.messages is None,
+        stops=tuple(asked.stop),
     )
 
 
@@ -74,4 +76,5 @@ def _names(accepted: Accepted) -> Names:
         created=int(accepted.jobs[0].created_at.timestamp()),
         model=accepted.entry.id,
         system_fingerprint=f"fp_{accepted.entry.digest[:16]}",
+        tokens_in=sum(plan.tokens_in for plan in accepted.planned),
     )

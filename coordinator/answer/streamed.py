@@ -8,7 +8,7 @@ from litestar.types import Receive, Scope, Send
 from coordinator.answer.readers import Readers
 from coordinator.answer.said import Answer
 from coordinator.answer.teller import Counts, Teller
-from coordinator.answer.whole import counts_of
+from coordinator.answer.whole import end_of
 from coordinator.api.answers import encoded
 from coordinator.api.errors import error_answer
 from coordinator.api.failures import failure_of
@@ -88,11 +88,12 @@ class Streamed:
         return self._teller.more(choice, events, likely) if events else b""
 
     def _ended(self, choice: int, view: JobView) -> bytes:
-        answer, counts = self._answers[choice], counts_of(view)
+        answer = self._answers[choice]
         rest = answer.push((view.result_text or "")[self._sent[choice] :])
         said = self._more(choice, [*rest, *answer.finish()])
-        said += self._teller.ended(choice, answer.finish_reason(view.finish_reason or "stop"), answer.likely(), counts)
-        self._counts = self._counts.plus(counts)
+        end = end_of(answer, view, self._readers.ids(choice))
+        said += self._teller.ended(choice, end)
+        self._counts = self._counts.plus(end.counts)
         self._left -= 1
         return said if self._left else said + self._teller.closing(self._counts)
 

@@ -12,12 +12,14 @@ from shared.errors import HiveError
 
 
 class Names(msgspec.Struct, frozen=True):
-    """What every part of one answer says alike; `id` is the job's, or its parent's, `created` in seconds since 1970 UTC."""
+    """What every part of one answer says alike; `id` is the job's, or its parent's, `created` in seconds since 1970 UTC;
+    `tokens_in` are those of all prompts, each once."""
 
     id: UUID
     created: int
     model: str
     system_fingerprint: str
+    tokens_in: int = 0
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -34,16 +36,23 @@ class Counts(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
 
+class End(msgspec.Struct, frozen=True):
+    """How one answer ended: why (`stop`, `length`, `tool_calls` or `content_filter`), by which of the caller's stop strings
+    if by one, its counts (a prompt is in those of one answer alone), and how likely the tokens were of which that was not
+    told yet (None: not asked for)."""
+
+    finish_reason: str
+    counts: Counts
+    likely: list[Likely] | None = None
+    stopped_by: str | None = None
+
+
 class Told(msgspec.Struct, frozen=True):
-    """One whole answer: what was said, how likely its tokens were (None: not asked for), why it ended (`stop`, `length`,
-    `tool_calls` or `content_filter`), the text as the model made it, and its counts; a prompt is in those of one answer
-    alone."""
+    """One whole answer: what was said, its text as the model made it, and its end."""
 
     events: list[Event]
-    likely: list[Likely] | None
-    finish_reason: str
     text: str
-    counts: Counts
+    end: End
 
 
 class Teller(Protocol):
@@ -55,8 +64,8 @@ class Teller(Protocol):
     def more(self, choice: int, events: Sequence[Event], likely: list[Likely] | None) -> bytes:
         """A piece of an answer; may be called with no events and nothing likely, and then tells nothing."""
 
-    def ended(self, choice: int, finish_reason: str, likely: list[Likely] | None, counts: Counts) -> bytes:
-        """The end of one answer, with what of its tokens is still to be told."""
+    def ended(self, choice: int, end: End) -> bytes:
+        """The end of one answer."""
 
     def closing(self, counts: Counts) -> bytes:
         """The end of the stream, after the last answer's."""

@@ -7,7 +7,7 @@ from litestar.types import Receive, Scope, Send
 
 from coordinator.answer.readers import Readers
 from coordinator.answer.said import Answer
-from coordinator.answer.teller import Counts, Teller, Told
+from coordinator.answer.teller import Counts, End, Teller, Told
 from coordinator.api.answers import json_answer
 from coordinator.api.errors import error_answer
 from coordinator.api.failures import failure_of
@@ -36,14 +36,13 @@ class Gathered:
         elif isinstance(event, Ended):
             self.view = event.view
 
-    def told(self) -> Told:
-        """The whole answer of the job, which has completed."""
+    def told(self, ids: Sequence[int]) -> Told:
+        """The whole answer of the job, which has completed and made these tokens."""
         view = self.view
         assert view is not None, "an answer is whole when its job has ended"
         text = view.result_text or ""
         self._events += [*self._answer.push(text[self._length :]), *self._answer.finish()]
-        reason = self._answer.finish_reason(view.finish_reason or "stop")
-        return Told(merged(self._events), self._answer.likely(), reason, text, counts_of(view))
+        return Told(merged(self._events), text, end_of(self._answer, view, ids))
 
 
 class Whole:
@@ -78,12 +77,19 @@ class Whole:
                 if (failure := failure_of(event.view)) is not None:
                     await self._fail(failure, scope, receive, send)
                     return
-        told = [gathered.told() for gathered in self._gathered]
-        body = self._teller.whole(told, reduce(Counts.plus, (one.counts for one in told), Counts()))
+        told = [gathered.told(self._readers.ids(choice)) for choice, gathered in enumerate(self._gathered)]
+        body = self._teller.whole(told, reduce(Counts.plus, (one.end.counts for one in told), Counts()))
         await json_answer(body, 200, self._trace.headers())(scope, receive, send)
 
     async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
         await error_answer(failure, self._trace.headers(), scope["path"])(scope, receive, send)
+
+
+def end_of(answer: Answer, view: JobView, ids: Sequence[int]) -> End:
+    """How the answer of a completed job ended."""
+    reason = answer.finish_reason(view.finish_reason or "stop")
+    stopped_by = answer.stopped_by(view.result_text or "", ids) if reason == "stop" else None
+    return End(reason, counts_of(view), answer.likely(), stopped_by)
 
 
 def counts_of(view: JobView) -> Counts:

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -29,12 +30,13 @@ from coordinator.submit.prepare import (
     known_model,
     new_jobs,
     prompt_tokens,
-    room,
 )
 from coordinator.submit.request import JobRequest, Submission
+from coordinator.submit.size import size_of
 from shared.catalogue import Entry
-from shared.errors import HiveError, Unavailable
-from shared.tokens import is_long
+from shared.errors import HiveError, RequestError, Unavailable
+from shared.protocol.messages import Task
+from shared.tokens import Vocabulary, is_long
 
 RETRY_AFTER_S = 5
 REPEATED: Final = timedelta(minutes=15)
@@ -42,6 +44,9 @@ REPEATED: Final = timedelta(minutes=15)
 
 _ELSEWHERE: Final = frozenset({"invalid_model", "model_not_allowed", "no_workers", "context_length_exceeded"})
 """What is wrong with one model need not be wrong with the next."""
+
+Read = TypeVar("Read")
+_DOES: Final[Mapping[Task, str]] = {"generate": "writes", "embed": "embeds", "rank": "ranks documents"}
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -91,6 +96,12 @@ class Intake:
                         raise
             raise
 
+    async def count(self, submission: Submission, key: KeyRow) -> int:
+        """How many tokens the model reads of what is asked; raises RequestError for what is wrong with it."""
+        entry = known_model(submission, self._hive.catalogue, key)
+        requests = by_id(submission, entry).requests
+        return sum([await self._read(request, partial(prompt_tokens, request)) for request in requests])
+
     async def _take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
         entry = known_model(submission, self._hive.catalogue, key)
         submission = by_id(submission, entry)
@@ -110,14 +121,13 @@ class Intake:
     async def _planned(self, request: JobRequest, submission: Submission, entry: Entry, key: KeyRow) -> Planned:
         """The request counted, its room and its kind; raises Unavailable if nobody may take it."""
         hive = self._hive
-        tokens_in = await self._count(request)
-        max_tokens = room(tokens_in, submission.max_tokens, entry)
+        size = await self._read(request, partial(size_of, request, submission.max_tokens, entry))
         owns = hive.hub.owns(key.account_id)
-        spec = kind_of(submission, entry, tokens_in, max_tokens, account_id=key.account_id, owns=owns)
+        spec = kind_of(submission, entry, size, account_id=key.account_id, owns=owns)
         kind = hive.kinds.known(spec)
         if kind is None or not hive.hub.anyone(kind):
             self._refuse_if_nobody(spec, submission)
-        return Planned(request, tokens_in, max_tokens, kind or await self._kind(spec))
+        return Planned(request, size.tokens_in, size.max_tokens, kind or await self._kind(spec))
 
     def _refuse_if_nobody(self, spec: KindSpec, submission: Submission) -> None:
         try:
@@ -177,11 +187,12 @@ class Intake:
             view = await views.get_job(conn, id_)
             return [view] if view is not None else await views.get_children(conn, id_)
 
-    async def _count(self, request: JobRequest) -> int:
+    async def _read(self, request: JobRequest, reading: Callable[[Vocabulary], Read]) -> Read:
+        """What is read with the model's vocabulary, in a thread where that takes long."""
         vocabulary = self._hive.vocabularies[request.model]
         if is_long(request) or request.response_format is not None:
-            return await asyncio.to_thread(prompt_tokens, request, vocabulary)
-        return prompt_tokens(request, vocabulary)
+            return await asyncio.to_thread(reading, vocabulary)
+        return reading(vocabulary)
 
     async def _kind(self, spec: KindSpec) -> Kind:
         async with self._hive.engine.begin() as conn:
@@ -196,22 +207,31 @@ def close(readers: Sequence[Reader]) -> None:
 
 def refuse_if_nobody(counts: Counts, submission: Submission) -> None:
     """Raise Unavailable `no_workers` if no eligible worker is online (for a job that is read as it runs), or none is
-    registered that could ever take it (for one that may wait)."""
+    registered that could ever take it (for one that may wait); RequestError where the model is there and sees no images."""
     if counts.eligible or (counts.possible and not submission.attached):
         return
+    if counts.task and not counts.vision and not counts.possible:
+        raise RequestError(
+            f"No worker of this Hive sees images with {submission.request.model}: Hive's own engine reads text alone in this "
+            "version. Name a model that a worker serves through an Ollama, llama-server, LM Studio or vLLM that sees them.",
+            code="unsupported_parameter",
+            param="messages",
+        )
     raise Unavailable(
-        nobody(counts, submission.placement),
+        nobody(counts, submission.placement, submission.request.task),
         details={"counts": msgspec.structs.asdict(counts)},
         retry_after_s=RETRY_AFTER_S if counts.possible else None,
     )
 
 
-def nobody(counts: Counts, where: Asking) -> str:
+def nobody(counts: Counts, where: Asking, task: Task = "generate") -> str:
     """Why nobody takes the job, by the rule at which the last candidates fall away."""
     steps = (
         (counts.online, "no worker is online"),
         (counts.owner, "no worker that is linked to your account is online and takes jobs"),
         (counts.has_model, "no worker online has the model"),
+        (counts.task, f"no worker online {_DOES[task]} with the model"),
+        (counts.vision, "no worker online sees images with the model"),
         (counts.in_place, "no worker that has the model is in that place"),
         (counts.tier, "no worker there has a high enough tier"),
         (counts.evidence, "no worker there has good enough evidence for its place"),

@@ -49,6 +49,11 @@ class Reader:
         """Whether the job's last event is there."""
         return self._channel.ended
 
+    @property
+    def ids(self) -> list[int]:
+        """The tokens that were relayed so far."""
+        return self._channel.ids
+
     def check(self) -> None:
         """Raises GoingAway once the relay has stopped."""
         if self._relay.stopped:

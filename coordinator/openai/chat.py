@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 
 from coordinator.answer.said import Likely
 from coordinator.answer.serve import called, serve
-from coordinator.answer.teller import Counts, Names, Told
+from coordinator.answer.teller import Counts, End, Names, Told
 from coordinator.api.bodies import decoded
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
@@ -149,9 +149,9 @@ class ChatTeller:
         first = self._choice(choice, told[0], likelihoods(likely))
         return first + b"".join(self._choice(choice, delta, likelihoods(None)) for delta in told[1:])
 
-    def ended(self, choice: int, finish_reason: str, likely: list[Likely] | None, _counts: Counts) -> bytes:
+    def ended(self, choice: int, end: End) -> bytes:
         """The finish reason, once, with what of the tokens is left to be told."""
-        return self._choice(choice, {}, likelihoods(likely or None), finish_reason)
+        return self._choice(choice, {}, likelihoods(end.likely or None), end.finish_reason)
 
     def closing(self, counts: Counts) -> bytes:
         """The counts if they were asked for, and the end."""
@@ -167,8 +167,8 @@ class ChatTeller:
             {
                 "index": choice,
                 "message": message_of(told.events),
-                "logprobs": likelihoods(told.likely),
-                "finish_reason": told.finish_reason,
+                "logprobs": likelihoods(told.end.likely),
+                "finish_reason": told.end.finish_reason,
             }
             for choice, told in enumerate(answers)
         ]

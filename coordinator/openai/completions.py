@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 from coordinator.answer.said import Likely
 from coordinator.answer.serve import called, serve
-from coordinator.answer.teller import Counts, Names, Told
+from coordinator.answer.teller import Counts, End, Names, Told
 from coordinator.api.bodies import decoded
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
@@ -125,9 +125,9 @@ class CompletionTeller:
         text = text_of(events)
         return self._choice(choice, text, self._likelihoods(choice, likely)) if text else b""
 
-    def ended(self, choice: int, finish_reason: str, likely: list[Likely] | None, _counts: Counts) -> bytes:
+    def ended(self, choice: int, end: End) -> bytes:
         """The finish reason, once."""
-        return self._choice(choice, "", self._likelihoods(choice, likely or None), finish_reason)
+        return self._choice(choice, "", self._likelihoods(choice, end.likely or None), end.finish_reason)
 
     def closing(self, counts: Counts) -> bytes:
         """The counts if they were asked for, and the end."""
@@ -144,8 +144,8 @@ class CompletionTeller:
             {
                 "index": choice,
                 "text": prompt + text_of(answer.events),
-                "logprobs": self._likelihoods(choice, answer.likely),
-                "finish_reason": answer.finish_reason,
+                "logprobs": self._likelihoods(choice, answer.end.likely),
+                "finish_reason": answer.end.finish_reason,
             }
             for choice, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
         ]
