@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `pay_held_hours` say how long a worker's pay waits; `payout_threshold` is in stroops, `payout_age_s` in seconds.
     `groups` are the operator's own jurisdictions, each a comma list (`DACH=DE,AT,CH;OTHER=…` in the environment).
     `callback_allow` are the addresses, CIDR blocks and `host:port` that callers may name besides public ones.
-    `default_model` serves those requests of thehive's V2 that name none.
+    `default_model` serves those requests of thehive's V2 that name none. `guards` look at requests that choose none.
     Without `database_url` an embedded PostgreSQL runs in `state_dir`; without `horizon_url` nothing is paid out.
     """
 
@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     groups: dict[str, str] = {}
     callback_allow: list[str] = []
     default_model: str = ""
+    guards: list[str] = []
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ready_file: Path | None = None
 
@@ -144,6 +145,7 @@ def _listed(text: str) -> list[str]:
 _LISTS: Final[dict[str, Callable[[str], Any]]] = {
     "trusted_proxies": _listed,
     "callback_allow": _listed,
+    "guards": _listed,
     "groups": _named,
 }
 

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from coordinator.api.answers import Answer, json_answer
 from coordinator.api.earned import Earned
+from coordinator.api.guards import Guards
 from coordinator.api.job_body import JobBody
 from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownModelEntry, ShownWorker, SwarmStatus
@@ -45,6 +46,7 @@ OPERATIONS: Final = (
     Operation("get", "/hive/receipts/{job_id}", "The signed receipt of a job", answer=SignedReceipt, public=True),
     Operation("get", "/hive/status", "The swarm in numbers", answer=SwarmStatus, public=True),
     Operation("get", "/hive/models", "Every model of the catalogue, and who serves it now", public=True),
+    Operation("get", "/hive/guards", "The guards that x-hive-guard may name, and what they miss", answer=Guards, public=True),
     Operation("get", "/hive/workers", "Every worker seen within a day", public=True),
     Operation("get", "/hive/workers/{pk}", "One worker", answer=ShownWorker, public=True),
     Operation("get", "/hive/workers/{pk}/earnings", "What a worker earned; signed by the worker", answer=Earned),

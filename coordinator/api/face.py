@@ -8,12 +8,15 @@ from coordinator.api.intake import Intake
 from coordinator.api.parents import parent_of
 from coordinator.api.swarm import Swarm
 from coordinator.api.waiting import Waiting
+from coordinator.guard.gate import HEADER, Gate, installed
+from coordinator.guard.texts import texts_of
 from coordinator.outside.addresses import allowed
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
+from coordinator.submit.request import Submission
 from shared.errors import NotFound
 from shared.geo.jurisdiction import checked_groups
 
@@ -28,7 +31,13 @@ class Face:
         self.intake = Intake(hive)
         self.swarm = Swarm(hive)
         self.waiting = Waiting(hive)
+        self.gate = Gate(installed(), hive.settings.guards)
         self.outside = Outside(allowed(hive.settings.callback_allow))
+
+    async def admit(self, request: HttpRequest, asked: Submission) -> None:
+        """Returns once the guards that the request chooses, or the operator's, have let it through; raises Forbidden
+        `blocked_by_guardrail`, or RequestError for a guard that is not known."""
+        await self.gate.admit(request.headers.get(HEADER), texts_of(asked.requests))
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
         """An account's job, or parent of jobs; raises NotFound if there is none, or it is another's."""

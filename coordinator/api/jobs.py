@@ -40,13 +40,15 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     raw = await body_of(request)
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key))
-    accepted = await face.intake.take(submission(body, request.headers.get, face.groups), key, sent)
+    asked = submission(body, request.headers.get, face.groups)
+    await face.admit(request, asked)
+    accepted = await face.intake.take(asked, key, sent)
     status, created_at = State.PENDING, accepted.jobs[0].created_at
     if accepted.joined:
         earlier = await face.job(accepted.id, key.account_id)
         status, created_at = earlier.status, earlier.created_at
-    asked = accepted.planned[0].kind.cell
-    cell = None if asked is None else format_cell(asked)
+    wanted = accepted.planned[0].kind.cell
+    cell = None if wanted is None else format_cell(wanted)
     created = JobCreated(accepted.id, status, cell, written(created_at))
     return json_answer(created, 201, accepted.trace.headers())
 

@@ -1,4 +1,4 @@
-"""The routes that need no key: status, models, workers, receipts, health."""
+"""The routes that need no key: status, models, workers, receipts, guards, health."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -7,6 +7,7 @@ from litestar import get
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
+from coordinator.api import guards
 from coordinator.api.answers import json_answer
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
@@ -63,4 +64,4 @@ async def health(request: HttpRequest) -> ASGIApp:
     return json_answer({"status": "ok", "timestamp": now, "workers_online": len(face.hive.hub.sessions)})
 
 
-ROUTES: Final[list[Any]] = [swarm_status, swarm_models, swarm_workers, swarm_worker, receipt, health]
+ROUTES: Final[list[Any]] = [swarm_status, swarm_models, swarm_workers, swarm_worker, receipt, health, *guards.ROUTES]
