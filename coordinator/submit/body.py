@@ -20,11 +20,19 @@ ROLES: Final = {
 }
 
 
+class ImageUrl(msgspec.Struct, frozen=True):
+    """Where an image is: a data URL, or one that Hive fetches; `detail` changes nothing here."""
+
+    url: str
+    detail: str | None = None
+
+
 class ContentPart(msgspec.Struct, frozen=True):
-    """A part of a message's content; only text is served."""
+    """A part of a message's content."""
 
     type: str
     text: str | None = None
+    image_url: ImageUrl | str | None = None
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
