@@ -30,6 +30,8 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.TAKES_NONE: "This worker takes no jobs now: it is paused, drains, or is not in good standing.",
     Reason.OWNER: "They are for workers of their own account alone.",
     Reason.MODEL: "They ask for a model that this worker does not serve; `hive worker models fetch` gets one.",
+    Reason.TASK: "They ask for what its engine does not do with this model: to write, to embed or to rank.",
+    Reason.VISION: "They show images, which only a vision model at another server of the owner's sees.",
     Reason.PLACE: "They may not run in this worker's cell or in one of its countries.",
     Reason.TIER: "They ask for a higher tier, which comes with verified jobs and time.",
     Reason.EVIDENCE: "They ask for better evidence of where this worker is.",

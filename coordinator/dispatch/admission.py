@@ -68,10 +68,18 @@ def known_offers(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -
 
 
 def served(models: Iterable[ModelOffer], catalogue: Mapping[str, Entry]) -> dict[str, ModelFacts]:
-    """What matching may rely on of the known offers, by id; a file of another digest or an unknown model gets no jobs."""
+    """What matching may rely on of the known offers, by id; a file of another digest or an unknown model gets no jobs, and
+    nobody sees images whose tokens could be replayed."""
     return {
         model.id: ModelFacts(
-            model.digest, model.context, model.loaded, model.loading, model.verifiability == "weak", model.mtps
+            model.digest,
+            model.context,
+            model.loaded,
+            model.loading,
+            weak=(weak := model.verifiability == "weak"),
+            mtps=model.mtps,
+            tasks=frozenset(model.tasks),
+            vision=model.vision and weak,
         )
         for model in known_offers(models, catalogue)
     }

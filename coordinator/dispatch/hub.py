@@ -19,11 +19,13 @@ MAX_CACHED_KINDS: Final = 4096
 MAX_MISSED: Final = 100
 MISSED_MS: Final = 60_000
 _ORDER: Final = (
-    Reason.OWNER, Reason.MODEL, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT, Reason.VERIFIABILITY,
-    Reason.PRICE,
+    Reason.OWNER, Reason.MODEL, Reason.TASK, Reason.VISION, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT,
+    Reason.VERIFIABILITY, Reason.PRICE,
 )  # fmt: skip
 
-_PASSED: Final = ("owner", "has_model", "in_place", "tier", "evidence", "context", "verifiability", "price")
+_PASSED: Final = (
+    "owner", "has_model", "task", "vision", "in_place", "tier", "evidence", "context", "verifiability", "price"
+)  # fmt: skip
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -37,6 +39,8 @@ class Counts(msgspec.Struct, frozen=True):
     online: int
     owner: int
     has_model: int
+    task: int
+    vision: int
     in_place: int
     tier: int
     evidence: int

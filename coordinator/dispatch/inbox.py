@@ -1,5 +1,6 @@
 """What each message of a worker does. A message of an attempt that the worker does not hold is dropped."""
 
+import asyncio
 from datetime import timedelta
 from typing import Final, assert_never
 from uuid import UUID
@@ -45,6 +46,9 @@ FOR_GOOD: Final = 2**62
 
 MAX_TEXT_PER_TOKEN: Final = 1024
 """More text for a token (in characters) than any vocabulary makes."""
+
+MUCH_TEXT: Final = 1 << 18
+"""A result of more characters takes so long to check that others would wait for it."""
 
 log = structlog.get_logger()
 
@@ -157,9 +161,13 @@ async def _done(d: Dispatch, session: Session, message: Done, now: int) -> None:
     attempt.stage = Stage.OVER
     attempt.progress_at = now
     d.hub.work.set()
-    verdict = judged(d, attempt, message, receipt)
+    if len(message.text) > MUCH_TEXT:
+        verdict = await asyncio.to_thread(judged, d, attempt, message, receipt)
+    else:
+        verdict = judged(d, attempt, message, receipt)
     if isinstance(verdict, Finished):
-        d.relay.complete(job_id, message.ids, message.text)
+        if attempt.body.task == "generate":  # vectors are no words: a reader takes them from the end
+            d.relay.complete(job_id, message.ids, message.text)
         d.report(verdict)
     else:
         _rejected(d, session, attempt, verdict)

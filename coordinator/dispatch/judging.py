@@ -9,7 +9,7 @@ from coordinator.store.rows import Result
 from coordinator.submit.price import cost
 from coordinator.verify.checks import Expected, check
 from shared.crypto import public_key
-from shared.protocol.messages import Done
+from shared.protocol.messages import IMAGE_TOKENS, Done, images_in
 from shared.receipt import FinishReason, Receipt, countersign
 
 
@@ -17,7 +17,10 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
     """The result ready to be written, or everything that is wrong with it."""
     body, job = attempt.body, attempt.job
     channel, entry = d.relay.channel(attempt.job_id), d.catalogue[body.model_id]
-    expected = Expected(job.tokens_in, channel.earlier_text, entry.context, weak=attempt.weak)
+    images = IMAGE_TOKENS * images_in(body.messages)
+    expected = Expected(
+        job.tokens_in - images, channel.earlier_text, entry.context, weak=attempt.weak, image_tokens=images
+    )
     faults = check(done, receipt, body, d.vocabularies[body.model_id], expected)
     if not channel.agrees(done.ids, done.text):
         faults.append("the result is not what was streamed")
@@ -32,7 +35,7 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
             worker_pk=body.worker_pk,
             text=expected.earlier_text + done.text,
             ids=ids,
-            tokens_in=job.tokens_in,
+            tokens_in=receipt.tokens_in,
             tokens_out=len(ids),
             finish_reason=cast(FinishReason, receipt.finish_reason),
             tokens_per_second=speed(len(done.ids), done.prefill_ms, done.decode_ms),
@@ -40,9 +43,9 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
             worker_signature=done.signature,
             coordinator_signature=countersign(d.key, receipt, done.signature),
             coordinator_pk=public_key(d.key),
-            cost=min(job.hold, cost(entry, job.tokens_in, len(ids), job.reward, copy=job.copy)),
+            cost=min(job.hold, cost(entry, receipt.tokens_in, len(ids), job.reward, copy=job.copy)),
             share=(len(done.ids), len(ids)),
-            cached_tokens=min(done.cached_tokens, job.tokens_in),
+            cached_tokens=min(done.cached_tokens, receipt.tokens_in),
         ),
     )
 

@@ -68,6 +68,8 @@ def body_of(
         logit_bias=request.logit_bias,
         logprobs=request.logprobs,
         fresh=request.fresh,
+        task=request.task,
+        inputs=request.inputs,
     )
 
 

@@ -6,10 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from coordinator.match.needs import Need, least
+from coordinator.match.needs import Need, least, task_of
 from coordinator.store.rows import Kind, KindSpec
 from shared.geo.cells import COARSEST_WIDENING, at, is_in, resolution
 from shared.geo.jurisdiction import allowed
+from shared.protocol.messages import Task
 
 WIDENING_MS: Final = 1000
 """How long a named cell is searched before its parent of the next resolution is."""
@@ -21,6 +22,8 @@ class Reason(StrEnum):
     TAKES_NONE = "takes_no_jobs"
     OWNER = "owner"
     MODEL = "model"
+    TASK = "task"
+    VISION = "vision"
     PLACE = "place"
     TIER = "tier"
     EVIDENCE = "evidence"
@@ -32,7 +35,8 @@ class Reason(StrEnum):
 class ModelFacts(msgspec.Struct, frozen=True):
     """A model file that a worker can serve: its digest (hex), its context in tokens, whether it is in memory now or on
     the way there. `weak`: another program makes the tokens, nobody can replay them; `mtps` are measured tokens per second
-    of one stream, in thousandths, 0 while nothing was measured."""
+    of one stream, in thousandths, 0 while nothing was measured. `tasks` are what it can be asked there, `vision`: it sees
+    images."""
 
     digest: str
     context: int
@@ -40,6 +44,8 @@ class ModelFacts(msgspec.Struct, frozen=True):
     loading: bool = False
     weak: bool = False
     mtps: int = 0
+    tasks: frozenset[Task] = frozenset({"generate"})
+    vision: bool = False
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
@@ -83,6 +89,10 @@ def why_not(worker: WorkerFacts, kind: Kind | KindSpec) -> Reason | EligibleAfte
     model = worker.models.get(kind.model)
     if model is None:
         return Reason.MODEL
+    if task_of(kind.needs) not in model.tasks:
+        return Reason.TASK
+    if kind.needs & Need.VISION and not model.vision:
+        return Reason.VISION
     wait = waits(worker, kind)
     if wait is None:
         return Reason.PLACE

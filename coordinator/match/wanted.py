@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from coordinator.match.needs import TASKS
 from coordinator.match.rules import ModelFacts, Reason, WorkerFacts, why_not
 from coordinator.store.rows import Kind, KindSpec
 from shared.catalogue import Entry
@@ -55,8 +56,11 @@ def _can(hand: Hand, entry: Entry, now: int) -> bool:
 
 
 def _would(facts: WorkerFacts, kind: Wish, entry: Entry) -> bool:
-    """Whether the worker might do such jobs if it had the model."""
-    loaded = {entry.id: ModelFacts(entry.digest, entry.context, loaded=True)}
+    """Whether the worker might do such jobs if it had the model in memory; of a model that is not there yet nobody knows
+    what it could be asked, and no engine that loads one sees images."""
+    here = facts.models.get(entry.id)
+    tasks = frozenset(TASKS) if here is None else here.tasks
+    loaded = {entry.id: ModelFacts(entry.digest, entry.context, loaded=True, tasks=tasks)}
     return _may(msgspec.structs.replace(facts, models=facts.models | loaded), kind)
 
 

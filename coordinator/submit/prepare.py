@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from coordinator.match.needs import Need, price_class
+from coordinator.match.needs import TASKS, Need, price_class
 from coordinator.settle.split import split
 from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.kinds import context_class
@@ -81,14 +81,22 @@ def room(tokens_in: int, asked: int | None, entry: Entry) -> int:
     return min(left, MAX_TOKENS_UNASKED if asked is None else asked)
 
 
-def kind_of(
-    asked: Submission, entry: Entry, tokens_in: int, max_tokens: int, *, account_id: UUID, owns: bool
-) -> KindSpec:
-    """The kind of a job of this account, whose answer has up to `max_tokens` tokens; `owns`: the account has workers of
-    its own, which go first. Of several answers to a prompt the price of those that do not pay for it counts."""
-    where, seeded = asked.placement, asked.seed is not None or asked.request.needs_seeded
-    needs = Need.SEEDED * (seeded or where.seeded) | Need.OWN * where.own
-    share = split(cost(entry, tokens_in, max_tokens, asked.reward, copy=asked.n > 1)).worker
+class Size(msgspec.Struct, frozen=True):
+    """What a request takes: `tokens_in` are read, or of images may be; up to `max_tokens` are made; `at_once` have to fit
+    into a context."""
+
+    tokens_in: int
+    max_tokens: int
+    at_once: int
+
+
+def kind_of(asked: Submission, entry: Entry, size: Size, *, account_id: UUID, owns: bool) -> KindSpec:
+    """The kind of a job of this account; `owns`: the account has workers of its own, which go first. Of several answers to a
+    prompt the price of those that do not pay for it counts, and a seed promises nothing of what images are taken for."""
+    where, request = asked.placement, asked.request
+    seeded = where.seeded or request.needs_seeded or (asked.seed is not None and not request.images)
+    needs = TASKS[request.task] | Need.VISION * bool(request.images) | Need.SEEDED * seeded | Need.OWN * where.own
+    share = split(cost(entry, size.tokens_in, size.max_tokens, asked.reward, copy=asked.n > 1)).worker
     return KindSpec(
         model=entry.id,
         region=where.region,
@@ -97,9 +105,9 @@ def kind_of(
         strict=where.strict,
         min_tier=where.min_tier,
         min_evidence=where.min_evidence,
-        context=min(context_class(tokens_in + max_tokens), entry.context),
+        context=min(context_class(size.at_once), entry.context),
         needs=int(needs),
-        price=price_class(share, max_tokens),
+        price=price_class(share, size.max_tokens or size.tokens_in),
         owner=account_id if owns or where.own else None,
     )
 
@@ -132,7 +140,7 @@ def new_jobs(
     jobs = []
     for choice, (plan, copy) in enumerate(asked):
         own = entropy[(choice + 1) * ENTROPY : (choice + 2) * ENTROPY]
-        request = msgspec.structs.replace(plan.request, fresh=submission.seed is not None)
+        request = msgspec.structs.replace(plan.request, fresh=submission.seed is not None and not plan.request.images)
         jobs.append(
             NewJob(
                 id=new_job_id(now, own[:16]),

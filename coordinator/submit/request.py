@@ -8,7 +8,7 @@ import msgspec
 
 from coordinator.submit.placement import Placement
 from shared.errors import RequestError
-from shared.protocol.messages import Message, Sampling
+from shared.protocol.messages import Image, Message, Sampling, Task
 
 MILLION: Final = 1_000_000
 MAX_STOPS: Final = 64
@@ -24,7 +24,8 @@ MAX_DEADLINE_S: Final = 30 * 24 * 3600
 class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the model is given and how it chooses tokens; kept as JSON on the job until its end is purged.
 
-    Exactly one of `messages` (through the model's template) and `prompt` (to the model as it is) is there. `tools`,
+    Exactly one of `messages` (through the model's template) and `prompt` (to the model as it is) is there, or for another
+    `task` than to generate its `inputs`: texts to embed, or a query and the documents to score. `tools`,
     `tool_choice` and `response_format` are OpenAI's as JSON text; `logit_bias` is in millionths by token id, `logprobs` how
     many alternatives to tell for each token (None: no logprobs); `fresh`: the caller gave the seed, so no cache is read.
     """
@@ -41,6 +42,13 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     logit_bias: dict[str, int] = {}
     logprobs: int | None = None
     fresh: bool = False
+    task: Task = "generate"
+    inputs: list[str] = []
+
+    @property
+    def images(self) -> list[Image]:
+        """The images of all its messages."""
+        return [image for message in self.messages or [] for image in message.images]
 
     @property
     def needs_seeded(self) -> bool:

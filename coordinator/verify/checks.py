@@ -9,6 +9,7 @@ from shared.crypto import chain_extend, chain_start, seed_commitment
 from shared.protocol.messages import Done, OfferBody
 from shared.receipt import SAMPLER, VERSION, Receipt, worker_signed
 from shared.text import Deltas, prompt_hash, result_hash
+from shared.vectors import UnsoundVectors, check_scores, check_vectors
 
 MAX_TOKENS_PER_S: Final = 20_000
 """More than this of one stream is no model's speed: it says that nothing was computed."""
@@ -32,6 +33,10 @@ class Vocabulary(Protocol):
         """How many token ids there are."""
 
     @property
+    def dimensions(self) -> int:
+        """How many numbers its vectors have; 0 where that is not known."""
+
+    @property
     def end_ids(self) -> frozenset[int]:
         """The ids that end an answer."""
 
@@ -44,12 +49,14 @@ class Vocabulary(Protocol):
 
 class Expected(msgspec.Struct, frozen=True):
     """What the coordinator knows of an attempt beside its offer: the prompt's tokens by its own count, the text that
-    went out before, the model's context in tokens, and whether the worker was known to be weak when it got the offer."""
+    went out before, the model's context in tokens, and whether the worker was known to be weak when it got the offer. The
+    images of the prompt may be up to `image_tokens` more."""
 
     tokens_in: int
     earlier_text: str
     context: int
     weak: bool = False
+    image_tokens: int = 0
 
 
 def read_receipt(done: Done) -> Receipt | None:
@@ -68,7 +75,10 @@ def check(done: Done, receipt: Receipt, offer: OfferBody, vocabulary: Vocabulary
     if not worker_signed(receipt, done.signature):
         faults.append("the signature does not fit the receipt")
     faults += _of_words(receipt)
-    faults += _of_tokens(done, receipt, offer, vocabulary, expected)
+    if offer.task == "generate":
+        faults += _of_tokens(done, receipt, offer, vocabulary, expected)
+    else:
+        faults += _of_texts(done, receipt, offer, vocabulary)
     faults += _of_times(done, receipt)
     return faults
 
@@ -85,7 +95,7 @@ def _unlike(done: Done, receipt: Receipt, offer: OfferBody, expected: Expected) 
         "prompt_hash": prompt_hash(offer),
         "result_hash": result_hash(offer.salt, done.text),
         "chain_head": chain_extend(start, len(offer.resume_ids), done.ids).hex(),
-        "tokens_in": expected.tokens_in,
+        "tokens_in": min(max(receipt.tokens_in, expected.tokens_in), expected.tokens_in + expected.image_tokens),
         "tokens_out": len(done.ids),
         "cell": offer.cell,
         "jurisdictions": offer.jurisdictions,
@@ -95,6 +105,19 @@ def _unlike(done: Done, receipt: Receipt, offer: OfferBody, expected: Expected) 
         "worker_pk": offer.worker_pk,
     }
     return (name for name, value in wanted.items() if getattr(receipt, name) != value)
+
+
+def _of_texts(done: Done, receipt: Receipt, offer: OfferBody, vocabulary: Vocabulary) -> Iterator[str]:
+    """Faults of a result that is vectors or scores; there is no token in it, for none was asked for."""
+    try:
+        if offer.task == "rank":
+            check_scores(done.text, len(offer.inputs) - 1)
+        else:
+            check_vectors(done.text, len(offer.inputs), vocabulary.dimensions)
+    except UnsoundVectors as error:
+        yield str(error)
+    if receipt.finish_reason != "stop":
+        yield "finish_reason does not fit the task"
 
 
 def _of_tokens(

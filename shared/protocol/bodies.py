@@ -1,5 +1,6 @@
 """What the messages are made of: offers, what a worker brings, what it holds. Signed bodies hold no floats."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -51,6 +52,11 @@ class Message(Struct, frozen=True):
     tool_call_id: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     images: list[Image] = []
+
+
+def images_in(messages: Iterable[Message] | None) -> int:
+    """How many images a conversation has."""
+    return sum(len(message.images) for message in messages or ())
 
 
 class OfferBody(Struct, frozen=True):

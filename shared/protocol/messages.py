@@ -27,6 +27,7 @@ from shared.protocol.bodies import (
     Task as Task,
     TokenIds as TokenIds,
     Uuid as Uuid,
+    images_in as images_in,
 )
 from shared.protocol.codes import CloseCode as CloseCode
 

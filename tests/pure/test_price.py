@@ -13,7 +13,7 @@ from coordinator.match.needs import PER, Need, least
 from coordinator.settle.split import split
 from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
 from coordinator.submit.placement import Placement
-from coordinator.submit.prepare import ENTROPY, Planned, kind_of, known_model, new_jobs, room
+from coordinator.submit.prepare import ENTROPY, Planned, Size, kind_of, known_model, new_jobs, room
 from coordinator.submit.price import LEAST, cost
 from coordinator.submit.request import JobRequest, Submission
 from shared.errors import Forbidden, RequestError
@@ -90,7 +90,7 @@ def test_a_kind_holds_prompt_and_answer() -> None:
 
 def kind(tokens_in: int = 1, max_tokens: int = 1, *, owns: bool = False, **asked: Any) -> KindSpec:
     different = msgspec.structs.replace(ASKED, **asked)
-    return kind_of(different, entry(), tokens_in, max_tokens, account_id=KEY.account_id, owns=owns)
+    return kind_of(different, entry(), Size(tokens_in, max_tokens, tokens_in + max_tokens), account_id=KEY.account_id, owns=owns)
 
 
 @pytest.mark.parametrize(

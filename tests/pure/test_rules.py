@@ -25,6 +25,8 @@ KIND = Kind(
 
 
 WEAK = {"m": ModelFacts("00" * 32, 2048, loaded=True, weak=True)}
+SEES = {"m": ModelFacts("00" * 32, 2048, loaded=True, weak=True, vision=True)}
+EMBEDS = {"m": ModelFacts("00" * 32, 2048, loaded=True, tasks=frozenset({"embed"}))}
 ME = UUID(int=7)
 
 
@@ -45,6 +47,11 @@ def test_a_worker_that_breaks_no_rule_is_eligible_at_once() -> None:
     [
         ({"jobs": False}, {}, Reason.TAKES_NONE),
         ({"models": {}}, {}, Reason.MODEL),
+        ({}, {"needs": Need.EMBED}, Reason.TASK),
+        ({}, {"needs": Need.RANK | Need.SEEDED}, Reason.TASK),
+        ({"models": EMBEDS}, {}, Reason.TASK),
+        ({"models": EMBEDS}, {"needs": Need.RANK}, Reason.TASK),
+        ({}, {"needs": Need.VISION}, Reason.VISION),
         ({}, {"countries": ["DE"]}, Reason.PLACE),
         ({}, {"countries": []}, Reason.PLACE),
         ({"countries": frozenset({"IT", "CH"})}, {"countries": ["IT"]}, Reason.PLACE),
@@ -70,6 +77,9 @@ def test_what_a_worker_says_of_itself_forbids_no_more_than_that() -> None:
     assert why_not(WORKER, kind(needs=Need.SEEDED)) == EligibleAfter(0)
     assert why_not(worker(price_floor=1024), kind(price=11)) == EligibleAfter(0)
     assert why_not(worker(owner=ME), kind(needs=Need.OWN, owner=ME)) == EligibleAfter(0)
+    assert why_not(worker(models=SEES), kind(needs=Need.VISION)) == EligibleAfter(0)
+    assert why_not(worker(models=SEES), KIND) == EligibleAfter(0)
+    assert why_not(worker(models=EMBEDS), kind(needs=Need.EMBED)) == EligibleAfter(0)
     assert why_not(worker(owner=UUID(int=8)), kind(owner=ME)) == EligibleAfter(0)
 
 

@@ -11,6 +11,7 @@ from shared.crypto import chain_extend, chain_start, public_key, seed_commitment
 from shared.protocol.messages import Done, Message, OfferBody, Sampling
 from shared.receipt import SAMPLER, VERSION, FinishReason, Receipt, sign_receipt
 from shared.text import prompt_hash, result_hash
+from shared.vectors import lines_of, packed
 
 KEY = SigningKey(b"\1" * 32)
 
@@ -18,7 +19,7 @@ KEY = SigningKey(b"\1" * 32)
 class Letters:
     """A vocabulary in which every byte is a token and 256 ends an answer."""
 
-    size = 257
+    size, dimensions = 257, 2
     end_ids = frozenset({256})
 
     def detokenise(self, ids: Any) -> bytes:
@@ -134,6 +135,45 @@ def test_a_weak_worker_is_not_paid_for_cutting_its_text_into_more_tokens(letters
     assert receipt is not None
     found = check(done, receipt, long, Pairs(), weak)
     assert found == ([] if stand else ["there are more tokens than the text is worth"])
+
+
+EMBED = offer(task="embed", inputs=["a", "b"], messages=None, max_tokens=0)
+RANK = offer(task="rank", inputs=["q", "a", "b"], messages=None, max_tokens=0)
+VECTORS = lines_of([packed([1.0, 0.0]), packed([0.6, 0.8])])
+
+
+def test_vectors_and_scores_pass_without_a_token() -> None:
+    assert faults(result(VECTORS, EMBED, ids=[]), EMBED) == []
+    assert faults(result(lines_of([packed([-3.5, 7.0])]), RANK, ids=[]), RANK) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "lies", "word"),
+    [
+        (lines_of([packed([1.0, 0.0])]), EMBED, {}, "1 vectors for 2 texts"),
+        (lines_of([packed([1.0]), packed([1.0])]), EMBED, {}, "model's size"),
+        (lines_of([packed([1.0, 0.0]), packed([1.0, 1.0])]), EMBED, {}, "length 1"),
+        ("hello", EMBED, {}, "base64"),
+        (VECTORS, EMBED, {"finish_reason": "length"}, "finish_reason"),
+        (VECTORS, EMBED, {"tokens_out": 1}, "tokens_out"),
+        (VECTORS, EMBED, {"tokens_in": 3}, "tokens_in"),
+        (VECTORS, EMBED, {"prompt_hash": prompt_hash(RANK)}, "prompt_hash"),
+        (VECTORS, EMBED, {"ids": [104]}, "more tokens than were asked for"),
+        (VECTORS, RANK, {}, "not 2 scores"),
+        (lines_of([packed([1.0])]), RANK, {}, "not 2 scores"),
+    ],
+)
+def test_each_lie_about_texts_is_named(text: str, asked: OfferBody, lies: dict[str, Any], word: str) -> None:
+    assert any(word in fault for fault in faults(result(text, asked, **{"ids": [], **lies}), asked))
+
+
+@pytest.mark.parametrize(
+    ("told", "stands"), [(1, False), (2, True), (2 + 700, True), (2 + 4096, True), (2 + 4097, False)]
+)
+def test_the_tokens_of_an_image_are_believed_within_their_bound(told: int, stands: bool) -> None:
+    expected = Expected(2, "", 64, weak=True, image_tokens=4096)
+    found = faults(result(tokens_in=told, verifiability="weak"), expected=expected)
+    assert found == ([] if stands else ["tokens_in does not fit the offer"])
 
 
 def test_a_signature_of_another_key_does_not_count() -> None:

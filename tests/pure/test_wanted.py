@@ -63,8 +63,18 @@ def test_nobody_is_asked_who_cannot_or_would_not_get_such_jobs() -> None:
     kinds = [KindSpec(model="big", context=4096, countries=("IT",))]
     assert whom(kinds, ENTRY, hands, NOW, 0) == []
     assert whom(kinds, ENTRY, [*hands, hand("rested", asked_at=NOW - REST_MS)], NOW, 0) == ["rested"]
+    embedder = {"big": ModelFacts("ab" * 32, 8192, loaded=False, tasks=frozenset({"embed"}))}
+    assert whom([KIND], ENTRY, [hand("a", models=embedder)], NOW, 0) == []
     own = [KindSpec(model="big", context=4096, needs=int(Need.OWN))]
     assert whom(own, ENTRY, [hand("a")], NOW, 0) == []
+
+
+def test_a_model_is_fetched_for_any_task_and_never_for_images() -> None:
+    ranks = KindSpec(model="big", context=4096, needs=int(Need.RANK))
+    sees = KindSpec(model="big", context=4096, needs=int(Need.VISION))
+    assert whom([ranks], ENTRY, [hand("a")], NOW, 0) == ["a"]
+    assert whom([ranks], ENTRY, [hand("a", models=has())], NOW, 0) == []
+    assert whom([sees], ENTRY, [hand("a"), hand("b", models=has())], NOW, 0) == []
 
 
 def test_never_more_than_a_handful_within_a_minute() -> None:

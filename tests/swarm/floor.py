@@ -31,7 +31,8 @@ from shared.catalogue import Entry
 from shared.geo.index import load
 from shared.ids import new_job_id
 from shared.protocol.messages import Message, ModelOffer
-from tests.swarm.scripted import Letters, ScriptedWorker
+from tests.swarm.letters import Letters
+from tests.swarm.scripted import ScriptedWorker
 
 DIGEST = "ab" * 32
 LETTERS = Letters()

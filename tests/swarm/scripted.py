@@ -5,7 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,7 +14,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from shared.chat.formats import GENERIC
 from shared.crypto import Context, chain_extend, chain_start, public_key, seed_commitment, verifies
 from shared.protocol.messages import (
     SUBPROTOCOL,
@@ -39,42 +38,11 @@ from shared.protocol.messages import (
 from shared.protocol.worker_end import ChallengeReceived, Closed, MessageReceived, Welcomed, WorkerEnd
 from shared.receipt import SAMPLER, VERSION, FinishReason, Receipt, sign_receipt
 from shared.text import Deltas, prompt_hash, result_hash
-from shared.tokens import Asked
+from tests.swarm.letters import Tokeniser, made_of, tokens_in
 
 ROME: Final = "871e8052affffff"
 BERLIN: Final = "871f1d489ffffff"
 NEW_YORK: Final = "872a1072cffffff"
-
-
-class Tokeniser(Protocol):
-    """What a scripted worker needs of a vocabulary: `shared.tokens.Vocabulary`, or `Letters`."""
-
-    def tokenise(self, text: str, *, special: bool) -> list[int]: ...
-
-    def prompt_ids(self, asked: Asked) -> list[int]: ...
-
-    def detokenise(self, ids: Sequence[int]) -> bytes: ...
-
-
-class Letters:
-    """A vocabulary for tests: every byte is a token, 256 ends an answer."""
-
-    size = 257
-    end_ids = frozenset({256})
-    format = GENERIC
-
-    def tokenise(self, text: str, *, special: bool) -> list[int]:
-        """The bytes of the text."""
-        return list(text.encode())
-
-    def prompt_ids(self, asked: Asked) -> list[int]:
-        """The bytes of all that is said."""
-        said = asked.prompt if asked.prompt is not None else "".join(m.content or "" for m in asked.messages or [])
-        return list(said.encode())
-
-    def detokenise(self, ids: Sequence[int]) -> bytes:
-        """The bytes of the ids."""
-        return bytes(token for token in ids if token < 256)
 
 
 Script = Callable[["ScriptedWorker", Offer], Awaitable[None]]
@@ -83,6 +51,11 @@ Script = Callable[["ScriptedWorker", Offer], Awaitable[None]]
 async def speak(worker: "ScriptedWorker", offer: Offer) -> None:
     """What an honest worker does: accepts, streams what it has to say in chunks, and signs for it."""
     await worker.send(Accept(offer.body.job_id, offer.body.attempt))
+    if offer.body.task != "generate":
+        if worker.gate is not None:
+            await worker.gate.wait()
+        await worker.send(worker.result(offer.body, [], made_of(offer.body)))
+        return
     ids, texts = worker.answer(offer.body)
     offset = len(offer.body.resume_ids)
     for start in range(0, len(ids), worker.chunk):
@@ -208,7 +181,7 @@ class ScriptedWorker:
 
     def result(self, body: OfferBody, ids: Sequence[int], text: str, **different: object) -> Done:
         """A signed result; `different` changes fields of the receipt before it is signed."""
-        full = len(body.resume_ids) + len(ids) >= body.max_tokens
+        full = body.task == "generate" and len(body.resume_ids) + len(ids) >= body.max_tokens
         finish: FinishReason = "length" if full and not any(stop in self.says for stop in body.stop) else "stop"
         head = chain_extend(chain_start(body.job_id, body.attempt), len(body.resume_ids), ids)
         receipt = Receipt(
@@ -222,7 +195,7 @@ class ScriptedWorker:
             prompt_hash=prompt_hash(body),
             result_hash=result_hash(body.salt, text),
             chain_head=head.hex(),
-            tokens_in=len(self.tokeniser.prompt_ids(body)),
+            tokens_in=tokens_in(body, self.tokeniser),
             tokens_out=len(ids),
             finish_reason=finish,
             started_at=now_ms() - 20,

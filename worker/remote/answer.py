@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from shared.protocol.messages import IMAGE_TOKENS
+from shared.protocol.messages import IMAGE_TOKENS, images_in
 from worker.engine.wire import Finished, Generate, Made, OfRequest, Prefill
 from worker.remote.http import Patience, Reply
 from worker.remote.stream import Events, Framing, Told
@@ -68,8 +68,7 @@ class Answer:
         self._first_at: float | None = None
         self._made = self._begins_with = self._cached = self._read = 0
         self._thinks = False
-        images = sum(len(message.images) for message in request.messages or [])
-        self._most_in = tokens_in + IMAGE_TOKENS * images
+        self._most_in = tokens_in + IMAGE_TOKENS * images_in(request.messages)
 
     async def events(self, reply: Reply, framing: Framing) -> AsyncGenerator[OfRequest, None]:
         """What came, up to Finished; raises UpstreamFailed."""
