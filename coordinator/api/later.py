@@ -5,7 +5,6 @@ from typing import Final
 
 LATER: Final = (
     "/v1/embeddings",
-    "/v1/messages",
     "/v1/responses",
     "/v1/responses/compact",
     "/v1/model/info",
