@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,6 +24,7 @@ from coordinator.match.rules import ModelFacts, WorkerFacts
 from coordinator.queue.lifecycle import State
 from coordinator.settings import Secrets, Settings
 from coordinator.store import accounts, views
+from coordinator.store.accounts import KeyTerms
 from coordinator.store.engine import Engine
 from coordinator.store.rows import NewJob
 from coordinator.submit.kinds import KindCache
@@ -117,13 +118,15 @@ class TestHive:
     vocabularies: Any = field(default_factory=lambda: {MODEL: WordVocabulary()})
     network: str | None = "a network of our own"
     relay: Relay = field(init=False)
+    late: timedelta = timedelta()
+    """How far the clock is ahead: a test lets time pass here."""
 
     def __post_init__(self) -> None:
         self.left: asyncio.Queue[UUID] = asyncio.Queue()
         self.relay = Relay(self._cancel)
 
     def clock(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self.late
 
     async def _cancel(self, job_id: UUID, reason: str) -> bool:
         self.cancelled.append((job_id, reason))
@@ -187,16 +190,19 @@ async def serving(engine: Engine, state_dir: Path, **settings: Any) -> AsyncIter
             await asyncio.wait([writing])
 
 
-async def make_key(hive: TestHive, models: list[str] | None = None) -> str:
-    """A key on an account of its own with 1 000 GNS."""
+async def make_key(
+    hive: TestHive, models: list[str] | None = None, plan: str | None = "enterprise", **terms: Any
+) -> str:
+    """A key on an account of its own with 1 000 GNS; with these `terms`, else without limits."""
     secret, account, now = new_secret(uuid4().bytes + uuid4().bytes), uuid4(), hive.clock()
     async with hive.engine.begin() as conn:
         await accounts.create_account(conn, account, "test", now)
         await accounts.grant(conn, account, GRANT, uuid4(), now)
         hashed = key_hash(secret, hive.secrets.pepper)
         await accounts.create_key(
-            conn, uuid4(), account, name="", secret_hash=hashed, prefix=shown_prefix(secret), now=now, models=models
-        )
+            conn, uuid4(), account, name="", secret_hash=hashed, prefix=shown_prefix(secret), now=now, models=models,
+            plan=plan, terms=KeyTerms(**terms),
+        )  # fmt: skip
     return secret
 
 

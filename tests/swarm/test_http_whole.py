@@ -58,7 +58,7 @@ async def world(engine: Engine, tmp_path: Path) -> AsyncIterator[World]:
         async with engine.begin() as conn:
             await accounts.create_key(
                 conn, uuid4(), floor.account, name="", secret_hash=key_hash(secret, b"pepper"), prefix="p",
-                now=datetime.now(UTC),
+                now=datetime.now(UTC), plan="enterprise",
             )  # fmt: skip
         url = await stack.enter_async_context(listening(public_app(hive)))
         places = {}
