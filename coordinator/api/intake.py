@@ -11,15 +11,20 @@ from uuid import UUID
 
 import msgspec
 
+from coordinator.api.bodies import check_size
 from coordinator.api.hive import Hive
 from coordinator.api.trace import Trace
 from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
+from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView, KeyRow, Kind, KindSpec, NewJob
+from coordinator.submit.admission import within
+from coordinator.submit.limits import spent
+from coordinator.submit.images import with_images
 from coordinator.submit.placement import Asking, in_words
 from coordinator.submit.prepare import (
     ENTROPY,
@@ -51,12 +56,13 @@ _DOES: Final[Mapping[Task, str]] = {"generate": "writes", "embed": "embeds", "ra
 
 class Sent(msgspec.Struct, frozen=True):
     """What of the HTTP request matters for a submit: when it came (perf_counter), what makes it the same again, and whether
-    an SDK says that it sends it again by itself."""
+    an SDK says that it sends it again by itself, and how many bytes its body has."""
 
     received: float
     body_hash: str
     idempotency_key: str | None = None
     again: bool = False
+    size: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -74,15 +80,16 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """Takes submissions for one coordinator."""
+    """Takes submissions for one coordinator; images come through `outside`."""
 
-    def __init__(self, hive: Hive) -> None:
-        self._hive = hive
+    def __init__(self, hive: Hive, outside: Outside) -> None:
+        self._hive, self._outside = hive, outside
 
     async def take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
         """Commit the jobs that a caller asks for; raises RequestError for what is wrong with them, Unavailable
         `no_workers` with the counts if nobody may take them, and what the money says. Where the model cannot be had its
         fallbacks are tried, and the first error is told if none can."""
+        self._refuse_if_spent(key, sent)
         try:
             return await self._take(submission, key, sent)
         except HiveError as e:
@@ -105,7 +112,9 @@ class Intake:
     async def _take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
         entry = known_model(submission, self._hive.catalogue, key)
         submission = by_id(submission, entry)
+        check_size(sent.size, media=any(request.images for request in submission.requests))
         planned = [await self._planned(request, submission, entry, key) for request in submission.requests]
+        planned = await self._with_images(planned)
         jobs = new_jobs(
             submission,
             planned,
@@ -122,12 +131,25 @@ class Intake:
         """The request counted, its room and its kind; raises Unavailable if nobody may take it."""
         hive = self._hive
         size = await self._read(request, partial(size_of, request, submission.max_tokens, entry))
+        size = within(size, submission, key.limits)
         owns = hive.hub.owns(key.account_id)
         spec = kind_of(submission, entry, size, account_id=key.account_id, owns=owns)
         kind = hive.kinds.known(spec)
         if kind is None or not hive.hub.anyone(kind):
             self._refuse_if_nobody(spec, submission)
         return Planned(request, size.tokens_in, size.max_tokens, kind or await self._kind(spec))
+
+    def _refuse_if_spent(self, key: KeyRow, sent: Sent) -> None:
+        """A caller without a request left is told so before anything is counted; the same request again costs none."""
+        repeated = sent.idempotency_key is not None or sent.again
+        refused = None if repeated else spent(key.limits, self._hive.writer.seen.marks(key.id), self._hive.clock())
+        if refused is not None:
+            raise refused
+
+    async def _with_images(self, planned: list[Planned]) -> list[Planned]:
+        """The same with all images in the requests, now that somebody may see them."""
+        requests = await with_images([plan.request for plan in planned], self._outside)
+        return [msgspec.structs.replace(plan, request=request) for plan, request in zip(planned, requests, strict=True)]
 
     def _refuse_if_nobody(self, spec: KindSpec, submission: Submission) -> None:
         try:

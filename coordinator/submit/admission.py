@@ -11,6 +11,9 @@ from coordinator.store.limits import Charged, Used
 from coordinator.store.money import Room
 from coordinator.store.rows import NewJob
 from coordinator.submit.limits import Charge, charges, refusal, taken
+from coordinator.submit.plans import Limits
+from coordinator.submit.prepare import Size
+from coordinator.submit.request import Submission
 from shared.errors import BudgetExceeded, Forbidden, HiveError
 
 Jobs = tuple[NewJob, ...]
@@ -27,6 +30,16 @@ def id_of(jobs: Jobs) -> UUID:
 def tokens_of(jobs: Jobs) -> int:
     """How many tokens a submission may use: each prompt once, and the most that each answer may have."""
     return sum(job.max_tokens + (0 if job.copy else job.tokens_in) for job in jobs)
+
+
+def within(size: Size, asked: Submission, limits: Limits) -> Size:
+    """The size of one of the requests; where the caller has left max_tokens out it is no larger than its part of what the
+    key has in a minute, for more could never be let in."""
+    if limits.tokens is None or asked.max_tokens is not None or not size.max_tokens:
+        return size
+    part = (limits.tokens // len(asked.requests) - size.tokens_in) // asked.n
+    too_many = size.max_tokens - min(size.max_tokens, max(1, part))
+    return Size(size.tokens_in, size.max_tokens - too_many, size.at_once - too_many)
 
 
 def hold_of(jobs: Jobs) -> int:

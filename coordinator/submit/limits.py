@@ -85,6 +85,11 @@ def refusal(limits: Limits, tokens: int, marks: Marks, now: datetime) -> HiveErr
     return None
 
 
+def spent(limits: Limits, marks: Marks, now: datetime) -> HiveError | None:
+    """What a caller is told who has no request left, whatever it asks for; None if it has one."""
+    return refusal(msgspec.structs.replace(limits, tokens=None), 0, marks, now)
+
+
 def taken(limits: Limits, tokens: int, marks: Marks, now: datetime) -> dict[str, int]:
     """The marks with a submission on top that fits."""
     return dict(marks) | {c.what: c.after(marks.get(c.what, 0)) for c in charges(limits, tokens, now)}
