@@ -38,7 +38,7 @@ async def called(request: HttpRequest) -> Call:
     key = await face_of(request).keys.caller(request)
     raw = await body_of(request)
     again = request.headers.get(RETRIES, "0").strip() not in ("", "0")
-    sent = Sent(received, body_hash(request, raw), idempotency_key(request), again=again)
+    sent = Sent(received, body_hash(request, raw), idempotency_key(request), again=again, size=len(raw))
     return Call(key, raw, sent)
 
 

@@ -1,6 +1,6 @@
 """The two ASGI apps of a coordinator: the public one, and the operator's on a listener of its own."""
 
-from typing import Any, Final
+from typing import Any
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from coordinator.anthropic import messages as anthropic
 from coordinator.api import admin, document, earned, jobs, owner, public, why_idle
 from coordinator.api.answers import ENCODER, JSON_TYPE
+from coordinator.api.bodies import MAX_BODY
 from coordinator.api.errors import as_hive_error, body_at, error_headers, internal_error
 from coordinator.api.face import Face
 from coordinator.api.front import Front, log_bug
@@ -17,8 +18,6 @@ from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.transport import networks
 from coordinator.openai import routes as openai
 from coordinator.web import assets
-
-MAX_BODY: Final = 4 * 2**20
 
 
 def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -> ASGIApp:

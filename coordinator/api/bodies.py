@@ -7,12 +7,18 @@ from typing import Final, TypeVar
 import msgspec
 from litestar.exceptions import InternalServerException
 
-from coordinator.api.errors import malformed
+from coordinator.api.errors import malformed, too_large
 from coordinator.api.hive import HttpRequest
 from shared.errors import RequestError
 from shared.ids import to_stroops
 
 Body = TypeVar("Body")
+
+MAX_BODY: Final = 4 * 2**20
+"""How many bytes a body may have."""
+
+MEDIA_BODY: Final = 20 * 2**20
+"""The same for one that holds images."""
 
 BODY_S: Final = 60.0
 """How long a body may take: a client that never ends its own would hold a connection and its memory for ever."""
@@ -30,6 +36,12 @@ async def body_of(request: HttpRequest, within_s: float = BODY_S) -> bytes:
         raise RequestError(f"The body did not come within {within_s:g} s.") from e
     except InternalServerException as e:  # all that the framework raises here: the client hung up
         raise RequestError("The body was cut off.") from e
+
+
+def check_size(size: int, *, media: bool) -> None:
+    """Raises TooLarge for a body that may only be so large with images in it, and has none."""
+    if size > MAX_BODY and not media:
+        raise too_large()
 
 
 def decoded(decoder: msgspec.json.Decoder[Body], raw: bytes) -> Body:

@@ -80,11 +80,16 @@ def as_hive_error(failure: Exception, method: str, path: str) -> HiveError | Non
         case MethodNotAllowedException():
             return MethodNotAllowed(f"{path[:200]} does not take {method}.")
         case HTTPException(status_code=413):
-            return TooLarge("The request body is larger than 4 MiB.")
+            return too_large()
         case ClientException(detail=detail):
             return RequestError(detail or "The request is malformed.")
         case _:
             return None
+
+
+def too_large() -> TooLarge:
+    """The 413 for a body beyond what its route takes."""
+    return TooLarge("The request body is larger than 4 MiB, or than 20 MiB with images in it.")
 
 
 def no_route(path: str) -> NotFound:

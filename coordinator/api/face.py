@@ -28,11 +28,11 @@ class Face:
         self.hive = hive
         self.groups = checked_groups(hive.settings.groups)
         self.keys = KeyDesk(hive)
-        self.intake = Intake(hive)
+        self.outside = Outside(allowed(hive.settings.callback_allow))
+        self.intake = Intake(hive, self.outside)
         self.swarm = Swarm(hive)
         self.waiting = Waiting(hive)
         self.gate = Gate(installed(), hive.settings.guards)
-        self.outside = Outside(allowed(hive.settings.callback_allow))
 
     async def admit(self, request: HttpRequest, asked: Submission) -> None:
         """Returns once the guards that the request chooses, or the operator's, have let it through; raises Forbidden

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from coordinator.api.answers import json_answer
-from coordinator.api.bodies import body_of, decoded
+from coordinator.api.bodies import MEDIA_BODY, body_of, decoded
 from coordinator.api.events import JobEvents
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
@@ -31,7 +31,7 @@ MAX_IDEMPOTENCY_KEY: Final = 255
 _DECODER: Final = msgspec.json.Decoder(JobBody)
 
 
-@post("/hive/jobs", name="submit_job")
+@post("/hive/jobs", name="submit_job", request_max_body_size=MEDIA_BODY)
 async def submit_job(request: HttpRequest) -> ASGIApp:
     """Submit a job: 201 when it is accepted, which means that it will end."""
     face = face_of(request)
@@ -39,7 +39,7 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     key = await face.keys.caller(request)
     raw = await body_of(request)
     body = decoded(_DECODER, raw)
-    sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key))
+    sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key), size=len(raw))
     asked = submission(body, request.headers.get, face.groups)
     await face.admit(request, asked)
     accepted = await face.intake.take(asked, key, sent)

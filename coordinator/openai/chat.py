@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from coordinator.answer.said import Likely
 from coordinator.answer.serve import called, serve
 from coordinator.answer.teller import Counts, End, Names, Told
-from coordinator.api.bodies import decoded
+from coordinator.api.bodies import MEDIA_BODY, decoded
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.openai.common import (
@@ -191,7 +191,12 @@ def message_of(events: Sequence[Event]) -> dict[str, Any]:
     return message | {"tool_calls": calls} if calls else message
 
 
-@post(["/v1/chat/completions", "/chat/completions"], name="chat_completions", status_code=200)
+@post(
+    ["/v1/chat/completions", "/chat/completions"],
+    name="chat_completions",
+    status_code=200,
+    request_max_body_size=MEDIA_BODY,
+)
 async def chat_completions(request: HttpRequest) -> ASGIApp:
     """A chat completion: a durable job for each choice, streamed or in one piece; a client that goes away cancels it."""
     call = await called(request)

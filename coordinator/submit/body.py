@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from coordinator.submit.content import content_of
 from coordinator.submit.placement import FIELDS, Asked
 from coordinator.submit.request import sampling
 from shared.chat.asked import AskedError, choice_of, shape_of, tools_of
@@ -33,6 +34,11 @@ class ContentPart(msgspec.Struct, frozen=True):
     type: str
     text: str | None = None
     image_url: ImageUrl | str | None = None
+
+    @property
+    def image(self) -> str | None:
+        """The URL of its image."""
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
@@ -188,25 +194,16 @@ def _message(message: ChatMessage, where: str) -> Message:
         raise RequestError(f"{where}.role must be one of {', '.join(ROLES)}.", param=f"{where}.role")
     if message.content is None and not message.tool_calls and role != "assistant":
         raise RequestError(f"{where}.content is missing.", param=f"{where}.content")
+    content, images = content_of(message.content, where)
+    if images and role != "user":
+        raise RequestError(f"{where}: images belong into messages of the user.", param=f"{where}.content")
     name = message.name[:200] if message.name else None
     call = message.tool_call_id[:200] if message.tool_call_id else None
     return Message(
         role=role,
-        content=_text(message.content, where),
+        content=content,
         name=name,
         tool_call_id=call,
         tool_calls=[call.as_json() for call in message.tool_calls or []] or None,
+        images=images,
     )
-
-
-def _text(content: str | list[ContentPart] | None, where: str) -> str | None:
-    if not isinstance(content, list):
-        return content
-    for i, part in enumerate(content):
-        if part.type not in ("text", "input_text") or part.text is None:
-            raise RequestError(
-                f"{where}.content[{i}]: only text parts are supported by this Hive yet.",
-                code="unsupported_parameter",
-                param=f"{where}.content[{i}].type",
-            )
-    return "\n".join(part.text or "" for part in content)

@@ -212,7 +212,7 @@ async def test_placement_headers_reach_the_job(served: Served, client: AsyncOpen
     [
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"modalities": ["audio"]}, "modalities"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, None),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, None),
     ],
 )
 async def test_what_would_change_the_meaning_is_refused(
@@ -263,7 +263,8 @@ async def test_models(served: Served, client: AsyncOpenAI) -> None:
 
 
 async def test_no_worker_is_told_at_once(served: Served) -> None:
-    served.hive.hub.sessions.clear()
+    for session in list(served.hive.hub.sessions.values()):
+        served.hive.hub.leave(session)
     async with served.client() as http:
         await http.get("/v1/models")
         got = await http.post("/v1/chat/completions", json=CHAT)
