@@ -61,7 +61,7 @@ class Outside:
             raise UnreachedError(f"did not answer within {within_s:g} s") from None
 
     async def _get(self, url: str, room: Room) -> bytes | _Moved:
-        from coordinator.outside.connecting import body_of, call, header_of  # noqa: PLC0415 - httpcore and anyio, 4 MB
+        from coordinator.outside.connecting import body_of, call, header_of  # noqa: PLC0415 - httpcore and anyio, 5 MB with certificates
 
         target = self._target(url)
         addresses = await self._checked(target, public=target.scheme == "https")

@@ -36,6 +36,7 @@ _NEW_COLUMNS = {
     "salt": "text",
     "store": "boolean",
     "attached": "boolean",
+    "callback": "boolean",
     "created_at": "timestamptz",
     "ready_at": "timestamptz",
     "deadline_at": "timestamptz",
@@ -233,6 +234,6 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
     return (
         day_of(job.id), job.id, job.account_id, job.key_id, job.kind_id, job.model, job.source, job.priority,
         tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
-        job.store, job.attached, at, at, job.deadline_at, job.deadline_at, reader_until, job.parent, job.choice, job.copy,
-        bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
+        job.store, job.attached, job.callback is not None, at, at, job.deadline_at, job.deadline_at, reader_until,
+        job.parent, job.choice, job.copy, bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
     )  # fmt: skip

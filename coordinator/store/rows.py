@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from coordinator.queue.lifecycle import State
+from coordinator.submit.callback import Callback
 from coordinator.submit.plans import UNLIMITED, Limits
 from shared.receipt import FinishReason, Receipt
 
@@ -80,6 +81,7 @@ class NewJob(Row, frozen=True, kw_only=True):
     copy: bool = False
     limits: Limits = UNLIMITED
     recharging: bool = False
+    callback: Callback | None = None
 
     def pending(self) -> "Claimed":
         """The row as a claim would find it the moment it is made."""

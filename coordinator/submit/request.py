@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from coordinator.submit.callback import Callback
 from coordinator.submit.placement import Placement
 from shared.errors import RequestError
 from shared.protocol.messages import Image, Message, Sampling, Task
@@ -76,6 +77,7 @@ class Submission(msgspec.Struct, frozen=True):
     attached: bool = False
     n: int = 1
     fallbacks: tuple[str, ...] = ()
+    callback: Callback | None = None
 
     @property
     def request(self) -> JobRequest:

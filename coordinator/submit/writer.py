@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,16 +11,19 @@ import msgspec
 
 from coordinator.queue.limits import IDEMPOTENCY
 from coordinator.settle import ledger
-from coordinator.store import accounts, idempotency, limits, money, submitting
+from coordinator.store import accounts, callbacks, idempotency, limits, money, submitting
 from coordinator.store.engine import Connection, Engine, alone
 from coordinator.store.limits import Used
 from coordinator.store.money import Changes
 from coordinator.store.rows import NewJob
 from coordinator.submit.admission import Jobs, admit, charged, grown, hold_of, id_of, is_limited
+from coordinator.submit.callback import Callback
 from coordinator.submit.seen import Seen
 from shared.errors import Conflict, HiveError
 
 GROUP: Final = 64
+LATE: Final = timedelta(hours=1)
+"""How long after its jobs' deadline a callback is due, should nobody have noted their end."""
 Answer = UUID | Exception
 """The id of the job that stands for a submission, or why there is none."""
 
@@ -139,7 +142,8 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
 def _takes_more(jobs: Jobs) -> bool:
     """Whether a submission touches more than its own rows and those of money."""
     first = jobs[0]
-    return first.idempotency_key is not None or first.recharging or is_limited(jobs)
+    keyed, called_back = first.idempotency_key is not None, first.callback is not None
+    return keyed or called_back or first.recharging or is_limited(jobs)
 
 
 async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> tuple[list[Answer], Used]:
@@ -154,6 +158,7 @@ async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> 
         await _reserve(conn, admitted)
         used |= await _charge(conn, admitted, at)
         await _recharge(conn, admitted, at)
+        await _call_back(conn, admitted)
         await _keep(conn, admitted)
     return [known.get(id_) or refused.get(id_) or id_ for id_ in map(id_of, new)], used
 
@@ -201,6 +206,19 @@ async def _reserve(conn: Connection, new: Sequence[Jobs]) -> None:
     keyed = [(id_of(jobs), jobs[0]) for jobs in new if jobs[0].idempotency_key is not None]
     if keyed and await idempotency.take(conn, keyed, IDEMPOTENCY) < len(keyed):
         raise _OvertakenError
+
+
+async def _call_back(conn: Connection, new: Sequence[Jobs]) -> None:
+    """Keeps whom the ends of these submissions are to be told."""
+    if made := [_callback(jobs, called) for jobs in new if (called := jobs[0].callback) is not None]:
+        await callbacks.insert(conn, made)
+
+
+def _callback(jobs: Jobs, callback: Callback) -> callbacks.NewCallback:
+    return callbacks.NewCallback(
+        id=id_of(jobs), account_id=jobs[0].account_id, callback=callback, jobs=len(jobs),
+        created_at=jobs[0].created_at, late_at=jobs[0].deadline_at + LATE,
+    )  # fmt: skip
 
 
 async def _keep(conn: Connection, groups: Sequence[Jobs]) -> None:
