@@ -8,7 +8,7 @@ from litestar.response import Response
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.anthropic import messages as anthropic
-from coordinator.api import admin, document, earned, jobs, owner, public, why_idle
+from coordinator.api import admin, document, earned, jobs, own_key, owner, public, why_idle
 from coordinator.api.answers import ENCODER, JSON_TYPE
 from coordinator.api.bodies import MAX_BODY
 from coordinator.api.errors import as_hive_error, body_at, error_headers, internal_error
@@ -24,7 +24,7 @@ def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -
     """What everybody talks to; `extra` are routes that other parts bring, such as the workers' socket."""
     workers = [*earned.ROUTES, *why_idle.ROUTES, *owner.ROUTES]
     faces = [*openai.ROUTES, *anthropic.ROUTES]
-    routes = [*jobs.ROUTES, *public.ROUTES, *workers, *faces, *document.ROUTES, *assets.ROUTES, *(extra or [])]
+    routes = [*jobs.ROUTES, *own_key.ROUTES, *public.ROUTES, *workers, *faces, *document.ROUTES, *assets.ROUTES, *(extra or [])]
     return Front(_litestar(routes, hive), networks(hive.settings.trusted_proxies), cors=True)
 
 

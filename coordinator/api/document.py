@@ -12,6 +12,8 @@ from coordinator.api.answers import Answer, json_answer
 from coordinator.api.earned import Earned
 from coordinator.api.guards import Guards
 from coordinator.api.job_body import JobBody
+from coordinator.api.offered import Offered
+from coordinator.api.own_key import OwnKey
 from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownModelEntry, ShownWorker, SwarmStatus
 from coordinator.api.views import JobCreated, JobJson, JobList
@@ -43,6 +45,7 @@ OPERATIONS: Final = (
     Operation("get", "/hive/jobs/{job_id}", "A job", answer=JobJson),
     Operation("delete", "/hive/jobs/{job_id}", "Cancel a job", answer=JobJson),
     Operation("get", "/hive/jobs/{job_id}/events", "Follow a job: server-sent events status, token, done, error"),
+    Operation("get", "/hive/key", "What the key that this is sent with may do, and what is left", answer=OwnKey),
     Operation("get", "/hive/receipts/{job_id}", "The signed receipt of a job", answer=SignedReceipt, public=True),
     Operation("get", "/hive/status", "The swarm in numbers", answer=SwarmStatus, public=True),
     Operation("get", "/hive/models", "Every model of the catalogue, and who serves it now", public=True),

@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from coordinator.api import earned, jobs, owner, public, why_idle
+from coordinator.api import earned, jobs, own_key, owner, public, why_idle
 from coordinator.api.document import OPERATIONS
 from coordinator.openai import routes as openai
 from coordinator.store.engine import Engine
@@ -140,7 +140,15 @@ async def test_the_operators_listener(served: Served) -> None:
 def test_every_route_is_in_the_document() -> None:
     routed = {
         (method.lower(), path.replace(":uuid", "").replace(":str", "").replace(":path", ""))
-        for handler in (*jobs.ROUTES, *public.ROUTES, *earned.ROUTES, *why_idle.ROUTES, *owner.ROUTES, *openai.ROUTES)
+        for handler in (
+            *jobs.ROUTES,
+            *own_key.ROUTES,
+            *public.ROUTES,
+            *earned.ROUTES,
+            *why_idle.ROUTES,
+            *owner.ROUTES,
+            *openai.ROUTES,
+        )
         for path in handler.paths
         for method in handler.http_methods
     }
