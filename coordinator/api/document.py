@@ -14,8 +14,9 @@ from coordinator.api.guards import Guards
 from coordinator.api.job_body import JobBody
 from coordinator.api.offered import Offered
 from coordinator.api.own_key import OwnKey
+from coordinator.api.offered import Offered
 from coordinator.api.owner import Link, LinkBody
-from coordinator.api.shown import ShownModelEntry, ShownWorker, SwarmStatus
+from coordinator.api.shown import ShownWorker, SwarmStatus
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
 from coordinator.openai.chat import ChatBody
@@ -39,7 +40,8 @@ class Operation(msgspec.Struct, frozen=True):
 OPERATIONS: Final = (
     Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
     Operation("get", "/v1/models", "The models that a worker serves now; ?all=true for the whole catalogue"),
-    Operation("get", "/v1/models/{model_id}", "One model", answer=ShownModelEntry),
+    Operation("get", "/v1/models/{model_id}", "One model", answer=Offered),
+    Operation("get", "/v1/model/info", "The model that ?model= names", answer=Offered),
     Operation("post", "/hive/jobs", "Submit a job", status=201, body=JobBody, answer=JobCreated),
     Operation("get", "/hive/jobs", "The account's jobs, the newest first: ?status, ?limit, ?cursor", answer=JobList),
     Operation("get", "/hive/jobs/{job_id}", "A job", answer=JobJson),

@@ -7,7 +7,6 @@ LATER: Final = (
     "/v1/embeddings",
     "/v1/responses",
     "/v1/responses/compact",
-    "/v1/model/info",
     "/v1/rerank",
     "/v1/moderations",
     "/v1/fine_tuning/jobs",

@@ -7,9 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from coordinator.api.views import written
-from coordinator.match.rules import WorkerFacts
 from coordinator.store.rows import StatusNumbers, WorkerRow
-from shared.catalogue import Entry
 from shared.geo.cells import format_cell, public_cell
 from shared.ids import to_gns
 from shared.protocol.messages import Capabilities, Hardware, ModelOffer
@@ -21,9 +19,6 @@ _NETWORKS: Final[dict[str, Ledger]] = {
     "Test SDF Network ; September 2015": "testnet",
 }
 _GIB: Final = 2**30
-_PER_TOKEN: Final = 1_000_000
-FEATURES: Final = ["tools", "json_mode", "structured_outputs", "logprobs"]
-"""What our own engine does with any model, by OpenRouter's names; a worker's other programs are not relied on for it."""
 
 
 class ShownModel(msgspec.Struct, frozen=True):
@@ -73,48 +68,6 @@ class ShownWorker(msgspec.Struct, frozen=True):
     engine_build: str
     first_seen: str
     last_seen: str
-
-
-class Architecture(msgspec.Struct, frozen=True):
-    """What a model reads and writes, and its family."""
-
-    modality: str
-    family: str
-
-
-class Pricing(msgspec.Struct, frozen=True):
-    """GNS per token and per request, as decimal strings."""
-
-    prompt: str
-    completion: str
-    request: str
-
-
-class Datacenter(msgspec.Struct, frozen=True):
-    """A country in which a worker has the model now."""
-
-    country_code: str
-
-
-class ShownModelEntry(msgspec.Struct, frozen=True):
-    """A model of the catalogue with OpenAI's four fields, and who serves it now."""
-
-    id: str
-    object: str
-    created: int
-    owned_by: str
-    context_length: int
-    architecture: Architecture
-    pricing: Pricing
-    quantization: str
-    size_bytes: int
-    licence: str
-    digest: str
-    supported_features: list[str]
-    is_ready: bool
-    loaded: bool
-    workers_online: int
-    datacenters: list[Datacenter]
 
 
 class SwarmStatus(msgspec.Struct, frozen=True):
@@ -168,12 +121,6 @@ def shown_worker(row: WorkerRow, running: Mapping[str, int]) -> ShownWorker:
     )
 
 
-def shown_models(catalogue: Mapping[str, Entry], online: Sequence[WorkerFacts]) -> list[ShownModelEntry]:
-    """The catalogue's models: loaded ones first, then those that some worker has, then the others, by name."""
-    shown = [_shown_model(entry, [facts for facts in online if _serves(facts, entry)]) for entry in catalogue.values()]
-    return sorted(shown, key=lambda model: (not model.loaded, not model.is_ready, model.id))
-
-
 def status(
     numbers: StatusNumbers,
     workers: Iterable[ShownWorker],
@@ -216,33 +163,3 @@ def rate(samples: Sequence[tuple[float, int]]) -> float:
 def _at_worker(model: ModelOffer) -> ShownModel:
     pace = round(model.mtps / 1000, 1)
     return ShownModel(model.id, model.context, model.loaded, model.loading, model.verifiability, pace)
-
-
-def _serves(worker: WorkerFacts, entry: Entry) -> bool:
-    return worker.jobs and entry.id in worker.models
-
-
-def _shown_model(entry: Entry, workers: Sequence[WorkerFacts]) -> ShownModelEntry:
-    countries = sorted({country for worker in workers for country in worker.countries})
-    return ShownModelEntry(
-        id=entry.id,
-        object="model",
-        created=entry.created,
-        owned_by=entry.owned_by,
-        context_length=entry.context,
-        architecture=Architecture(modality="text->text", family=entry.architecture),
-        pricing=Pricing(_per_token(entry.price_in), _per_token(entry.price_out), "0"),
-        quantization=entry.quantization,
-        size_bytes=entry.size_bytes,
-        licence=entry.licence,
-        digest=entry.digest,
-        supported_features=[] if workers and all(worker.models[entry.id].weak for worker in workers) else FEATURES,
-        is_ready=bool(workers),
-        loaded=any(worker.models[entry.id].loaded for worker in workers),
-        workers_online=len(workers),
-        datacenters=[Datacenter(country) for country in countries],
-    )
-
-
-def _per_token(stroops_per_million: int) -> str:
-    return f"{to_gns(stroops_per_million) / _PER_TOKEN:f}"

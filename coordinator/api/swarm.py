@@ -3,22 +3,15 @@
 import asyncio
 from collections import deque
 from datetime import timedelta
+from functools import cached_property
 from time import monotonic
 from typing import Final
 
 import msgspec
 
 from coordinator.api.hive import Hive
-from coordinator.api.shown import (
-    ShownModelEntry,
-    ShownWorker,
-    SwarmStatus,
-    ledger_of,
-    rate,
-    shown_models,
-    shown_worker,
-    status,
-)
+from coordinator.api.offered import Offered, Written, offered, written
+from coordinator.api.shown import ShownWorker, SwarmStatus, ledger_of, rate, shown_worker, status
 from coordinator.store import views, workers
 from coordinator.store.engine import alone
 from coordinator.store.rows import KeyRow, StatusNumbers
@@ -55,12 +48,11 @@ class Swarm:
                 self._read_at = monotonic()
             return self._snapshot
 
-    def models(self) -> list[ShownModelEntry]:
+    def models(self) -> list[Offered]:
         """The catalogue's models and who serves them at this moment."""
-        online = [session.facts for session in self._hive.hub.sessions.values()]
-        return shown_models(self._hive.catalogue, online)
+        return offered(self._hive.catalogue, self._written, self._hive.hub.served.of)
 
-    def models_for(self, key: KeyRow) -> list[ShownModelEntry]:
+    def models_for(self, key: KeyRow) -> list[Offered]:
         """The models that a key may use."""
         return [model for model in self.models() if key.models is None or model.id in key.models]
 
@@ -68,6 +60,10 @@ class Swarm:
         """The id of the model that has this name; the name itself where none has it."""
         entry = named(self._hive.catalogue, name)
         return entry.id if entry is not None else name
+
+    @cached_property
+    def _written(self) -> dict[str, Written]:
+        return {name: written(vocabulary) for name, vocabulary in self._hive.vocabularies.items()}
 
     async def _read(self) -> Snapshot:
         hive = self._hive

@@ -11,6 +11,7 @@ from coordinator.dispatch.attempts import Attempts
 from coordinator.dispatch.session import Session
 from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.match.score import Bench, Fit, fit
+from coordinator.match.served import Served
 from coordinator.queue.order import tag
 from coordinator.store.rows import Kind, KindSpec, NewJob
 from shared.protocol.messages import CloseCode
@@ -61,6 +62,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
+        self.served = Served()
         self.attempts = Attempts()
         self.work = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -88,6 +90,7 @@ class Hub:
         if self.sessions.get(session.pk) is not session:
             return False
         del self.sessions[session.pk]
+        self.served.drop(session.pk)
         for fits in self._fits.values():
             fits.pop(session.pk, None)
         return True
@@ -95,6 +98,8 @@ class Hub:
     def changed(self, session: Session, facts: WorkerFacts) -> None:
         """The worker's facts are these from now on."""
         session.facts = self._registered[facts.pk] = facts
+        if self.sessions.get(facts.pk) is session:
+            self.served.put(facts)
         if facts.owner is not None:
             self._owners.add(facts.owner)
         for kind_id, fits in self._fits.items():

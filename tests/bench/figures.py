@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import demo, engine, engines, first_token, idle, swarm_rates
+from tests.bench import demo, engine, engines, first_token, idle, models_list, swarm_rates
 from tests.bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first-token": first_token.measure,
     "engine": engine.measure,
     "variants": engines.measure,
+    "models": models_list.measure,
     "idle": idle.measure,
     "demo": demo.measure,
 }

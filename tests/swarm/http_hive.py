@@ -50,6 +50,9 @@ class WordVocabulary:
 
     format = GENERIC
 
+    def metadata(self, key: str) -> str | None:
+        return {"tokenizer.ggml.pre": "words"}.get(key)
+
     def prompt_ids(self, asked: Any) -> list[int]:
         messages: list[Message] = asked.messages or []
         text = asked.prompt if asked.prompt is not None else " ".join(m.content or "" for m in messages)

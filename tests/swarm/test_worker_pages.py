@@ -143,5 +143,5 @@ async def test_everybody_sees_what_a_model_can_and_in_which_state_it_is_where(sw
         }  # fmt: skip
         assert "tools" in (await http.get("/v1/models/hive-nano")).json()["supported_features"]
         for other in (swarm.rome, swarm.berlin, swarm.new_york):
-            del swarm.hive.hub.sessions[other.pk]
+            swarm.hive.hub.leave(swarm.hive.hub.sessions[other.pk])
         assert (await http.get("/v1/models/hive-nano")).json()["supported_features"] == []
