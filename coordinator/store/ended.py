@@ -17,7 +17,7 @@ Of = TypeVar("Of", bound=Hashable)
 
 _SAME = """day, id, account_id, key_id, kind_id, model, source, priority, attempt, request, max_tokens, hold,
     reward, seed, salt, store, created_at, deadline_at, assigned_at, first_token_at, worker_pk, worker_cell, parent, choice,
-    copy, body_hash"""
+    copy, body_hash, echo"""
 _end = Batch(
     "e", day="date", id="uuid", attempt="integer", state="text", event="text", reason="text", lost="integer",
     tokens_in="integer", tokens_out="integer", tokens_per_second="double precision", result="bytea",
@@ -86,7 +86,8 @@ _COMPLETED = text(f"""
 PURGE = """
     WITH old AS (
         SELECT day, id FROM jobs_ended WHERE purge_at <= :now ORDER BY purge_at LIMIT :most FOR UPDATE SKIP LOCKED)
-    UPDATE jobs_ended j SET request = NULL, result = NULL, result_ids = NULL, error_message = NULL, purge_at = NULL
+    UPDATE jobs_ended j SET request = NULL, result = NULL, result_ids = NULL, error_message = NULL, echo = NULL,
+        purge_at = NULL
     FROM old WHERE j.day = old.day AND j.id = old.id
 """
 

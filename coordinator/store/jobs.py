@@ -47,6 +47,7 @@ _NEW_COLUMNS = {
     "copy": "boolean",
     "body_hash": "bytea",
     "token_ns": "bigint",
+    "echo": "bytea",
 }
 _new = Batch("r", **_NEW_COLUMNS)
 INSERT = f"""
@@ -112,7 +113,7 @@ START = f"""
 """  # noqa: S608  # names and states of ours
 
 _LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, tokens_in, max_tokens, hold, reward, copy, lost, store,
-    attached, due_at, lease_until, reader_until"""
+    attached, due_at, lease_until, reader_until, token_ns"""
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""
     SELECT {", ".join(f"j.{name.strip()}" for name in _LIVE.split(","))}
@@ -236,4 +237,5 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
         tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
         job.store, job.attached, job.callback is not None, at, at, job.deadline_at, job.deadline_at, reader_until,
         job.parent, job.choice, job.copy, bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
+        job.echo,
     )  # fmt: skip

@@ -54,7 +54,8 @@ class Kind(Row, frozen=True, kw_only=True):
 class NewJob(Row, frozen=True, kw_only=True):
     """A job as it is submitted; `request` is the JSON of submit.request.JobRequest, `hold` what it may cost at most.
     `parent` is the id that it shares with the other answers (by `choice`, from 0) to one request; the prompt of a `copy`
-    is paid for by another of them. `limits` are those of its key, `recharging` says that the key's budget may grow."""
+    is paid for by another of them. `limits` are those of its key, `recharging` says that the key's budget may grow;
+    `echo` is what the face says of it again to whoever asks for it by the face's own id."""
 
     id: UUID
     account_id: UUID
@@ -81,6 +82,7 @@ class NewJob(Row, frozen=True, kw_only=True):
     copy: bool = False
     limits: Limits = UNLIMITED
     recharging: bool = False
+    echo: bytes | None = None
     callback: Callback | None = None
 
     def pending(self) -> "Claimed":

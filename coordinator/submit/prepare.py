@@ -168,6 +168,7 @@ def new_jobs(
                 copy=copy,
                 limits=key.limits,
                 recharging=key.recharge is not None,
+                echo=submission.echo,
                 callback=submission.callback,
             )
         )

@@ -62,7 +62,7 @@ class Submission(msgspec.Struct, frozen=True):
     """Requests that are answered together, each `n` times, with the caller's terms: what every face translates into.
 
     All name the same model; `fallbacks` are tried in their order where it cannot be had. `max_tokens` as asked, `reward` in
-    stroops for each answer (None: by the model's price).
+    stroops for each answer (None: by the model's price). `echo` is what the face has to say of it again, where it keeps it.
     """
 
     requests: tuple[JobRequest, ...]
@@ -77,6 +77,7 @@ class Submission(msgspec.Struct, frozen=True):
     attached: bool = False
     n: int = 1
     fallbacks: tuple[str, ...] = ()
+    echo: bytes | None = None
     callback: Callback | None = None
 
     @property

@@ -10,6 +10,7 @@ from alembic import op
 from migrations.third.callbacks import CALLBACKS
 from migrations.third.keys import KEYS
 from migrations.third.parents import PARENTS
+from migrations.third.responses import RESPONSES
 from migrations.third.usage import USAGE
 
 revision = "0003"
@@ -17,7 +18,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = (PARENTS, KEYS, USAGE, CALLBACKS)
+SCRIPTS = (PARENTS, KEYS, USAGE, CALLBACKS, RESPONSES)
 
 
 def upgrade() -> None:
