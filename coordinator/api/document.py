@@ -20,6 +20,7 @@ from coordinator.api.shown import ShownWorker, SwarmStatus
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
 from coordinator.openai.chat import ChatBody
+from coordinator.openai.token_counter import Counted, CounterBody
 from coordinator.submit.placement import HEADERS
 from coordinator.web.assets import PAGE_HEADERS
 from shared.receipt import SignedReceipt
@@ -41,6 +42,13 @@ OPERATIONS: Final = (
     Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
     Operation("get", "/v1/models", "The models that a worker serves now; ?all=true for the whole catalogue"),
     Operation("get", "/v1/models/{model_id}", "One model", answer=Offered),
+    Operation(
+        "post",
+        "/v1/utils/token_counter",
+        "How many tokens a model would read, counted and not estimated",
+        body=CounterBody,
+        answer=Counted,
+    ),
     Operation("get", "/v1/model/info", "The model that ?model= names", answer=Offered),
     Operation("post", "/hive/jobs", "Submit a job", status=201, body=JobBody, answer=JobCreated),
     Operation("get", "/hive/jobs", "The account's jobs, the newest first: ?status, ?limit, ?cursor", answer=JobList),

@@ -33,7 +33,6 @@ LATER: Final = (
     "/v1/ocr",
     "/v1/rag/ingest",
     "/v1/rag/query",
-    "/v1/utils/token_counter",
     "/v1/generateContent",
     "/v1/containers",
     "/v1/containers/{}/files",

@@ -56,6 +56,10 @@ class Swarm:
         """The models that a key may use."""
         return [model for model in self.models() if key.models is None or model.id in key.models]
 
+    def tokenizer(self, model: str) -> str:
+        """How a model of the catalogue cuts text into tokens, by name."""
+        return self._written[model].tokenizer
+
     def id_of(self, name: str) -> str:
         """The id of the model that has this name; the name itself where none has it."""
         entry = named(self._hive.catalogue, name)

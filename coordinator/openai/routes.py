@@ -2,6 +2,6 @@
 
 from typing import Any, Final
 
-from coordinator.openai import chat, completions, models
+from coordinator.openai import chat, completions, models, token_counter
 
-ROUTES: Final[list[Any]] = [*chat.ROUTES, *completions.ROUTES, *models.ROUTES]
+ROUTES: Final[list[Any]] = [*chat.ROUTES, *completions.ROUTES, *models.ROUTES, *token_counter.ROUTES]
