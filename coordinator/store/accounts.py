@@ -27,8 +27,8 @@ _KEY = select(*_OWN, keys.c.expires_at).join(key_spend, _SPENDING)
 
 _TODAY = "CASE WHEN s.recharged_on = :today THEN s.recharged ELSE 0 END"
 _GROWTH = text(f"""
-    SELECT s.key_id, greatest(0, s.recharge_daily - {_TODAY}) AS growth FROM key_spend s
-    WHERE s.key_id = ANY(:keys) AND s.recharge IS NOT NULL
+    SELECT s.key_id, CASE WHEN s.recharge_daily IS NOT NULL THEN greatest(0, s.recharge_daily - {_TODAY}) END AS growth
+    FROM key_spend s WHERE s.key_id = ANY(:keys) AND s.recharge IS NOT NULL
 """)  # noqa: S608  # names of ours
 
 _holding = Batch("h", holder="uuid", hold="bigint")
