@@ -1,0 +1,1 @@
+"""`hive chat`: one question, or a conversation in a terminal."""

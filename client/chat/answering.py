@@ -1,0 +1,114 @@
+"""One answer from the question to the line below it: shown while it comes, and kept as far as it came."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from client.chat.asking import Asker, Began, Ended, Piece, Said, Thought
+from client.chat.view import View
+from client.chat.wishes import Wishes
+from client.printed import amount, place, printable
+from client.shapes import Job
+from shared.errors import HiveError
+from shared.words import counted
+
+PACE_S: Final = 0.05
+SLOW_S: Final = 0.5
+"""After this long without a word it is said what is being waited for."""
+
+
+class Answering:
+    """One answer; `clock` gives seconds."""
+
+    def __init__(self, asker: Asker, wishes: Wishes, clock: Callable[[], float]) -> None:
+        self.began: Began | None = None
+        self.ended: Ended | None = None
+        self._asker, self._wishes, self._clock = asker, wishes, clock
+        self._since = clock()
+        self._said: list[str] = []
+        self._thought: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The answer as far as it has come."""
+        return "".join(self._said)
+
+    @property
+    def thought(self) -> str:
+        """The reasoning as far as it has come."""
+        return "".join(self._thought)
+
+    async def show(self, messages: Sequence[Any], view: View) -> None:
+        """Shows the answer while it comes; raises HiveError. Being cancelled leaves the answer, which cancels its job."""
+        with view:
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(self._read(messages, view))
+                while not reading.done():
+                    began = self._clock()
+                    view.draw(self._status())
+                    took = self._clock() - began  # a long block of code takes long to colour; reading it goes first
+                    await asyncio.wait([reading], timeout=max(PACE_S, 4 * took))
+        if failed := reading.result():
+            raise failed
+
+    async def _read(self, messages: Sequence[Any], view: View) -> HiveError | None:
+        try:
+            async with aclosing(self._asker.answer(self._wishes, messages)) as pieces:
+                async for piece in pieces:
+                    self._take(piece, view)
+        except HiveError as error:
+            return error
+        return None
+
+    def _take(self, piece: Piece, view: View) -> None:
+        match piece:
+            case Began():
+                self.began = piece
+            case Said(text):
+                self._said.append(text)
+                view.say(text)
+            case Thought(text):
+                self._thought.append(text)
+                view.think(text)
+            case Ended():
+                self.ended = piece
+
+    def _status(self) -> str:
+        waited = self._clock() - self._since
+        if self._said or waited < SLOW_S:
+            return ""
+        doing = "thinking" if self._thought else f"waiting for {self._wishes.model} ({self._wishes.where})"
+        return f"{doing} · {waited:.0f} s · Ctrl-C stops"
+
+    async def facts(self) -> tuple[Job | None, list[str]]:
+        """What the Hive says of the answer's job once it has ended, and in which countries it was computed; None where it
+        cannot say."""
+        if self.began is None or not self.began.job_id:
+            return None, []
+        try:
+            job = await self._asker.ended(self.began.job_id)
+            countries = self.began.countries
+            if not countries and job.worker_pk is not None:
+                countries = (await self._asker.hive.worker(job.worker_pk)).countries
+        except HiveError:
+            return None, self.began.countries
+        return job, countries
+
+
+def footer(job: Job | None, countries: list[str], ended: Ended | None) -> str:
+    """The line below an answer: how much it is, how fast it came, where it was computed and what it cost."""
+    tokens = job.tokens_generated if job is not None else ended.tokens_out if ended is not None else 0
+    cut = ended is not None and ended.reason == "length"
+    parts = [
+        "stopped" if ended is None else "",
+        counted(tokens, "token") + (" (cut off: no more were allowed)" if cut else ""),
+    ]
+    if job is not None:
+        where = place(countries, job.worker_cell)
+        parts += [
+            f"{job.tokens_per_second:.0f} tokens/s" if job.tokens_per_second else "",
+            f"computed in {where}" if where else "",
+            amount(job.gns_cost),
+        ]
+    return printable(" · ".join(part for part in parts if part))

@@ -1,0 +1,166 @@
+"""The two ways to chat: one question, and a conversation."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from client.chat.answering import Answering, footer
+from client.chat.asking import Asker
+from client.chat.attach import MOST_TEXT, attachment
+from client.chat.conversation import Attachment, Conversation, Question
+from client.chat.view import LiveView, PlainView, View
+from client.chat.wishes import Wishes
+from client.hive import AsyncHive
+from client.options import with_key
+from client.printed import json_text, printable
+from client.shapes import Model
+from shared.errors import RequestError, Unavailable
+from shared.home import hive_home
+from shared.reach import Reach
+from shared.words import size
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says; an empty model is any that is served."""
+
+    model: str
+    jurisdiction: str
+    cell: str
+    tier: str
+    system: str
+    files: tuple[Path, ...]
+    url: str | None
+    max_tokens: int | None
+    temperature: float | None
+    seed: int | None
+
+    def wishes(self, model: str) -> Wishes:
+        """The wishes for this model."""
+        return Wishes(
+            model=model, jurisdiction=self.jurisdiction, cell=self.cell, tier=self.tier,
+            max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed,
+        )  # fmt: skip
+
+
+def once(asked: Asked, question: str, piped: IO[bytes] | None, *, as_json: bool) -> None:
+    """Asks one question and writes the answer to stdout: Markdown on a terminal, else as it is; raises HiveError."""
+    text = _with_input(question, piped)
+    there = with_key(asked.url)
+    asyncio.run(_once(asked, there, text, as_json=as_json))
+
+
+def converse(asked: Asked, *, keeps_history: bool) -> None:
+    """Talks in this terminal until the person leaves."""
+    from client.chat.completing import Completing  # noqa: PLC0415 - one question needs no line to write in
+    from client.chat.places import OFFERED  # noqa: PLC0415 - the same
+    from client.chat.prompting import history, session  # noqa: PLC0415 - the same
+    from client.chat.terminal import Chat  # noqa: PLC0415 - the same
+
+    there, console = with_key(asked.url), Console(highlight=False)
+    with asyncio.Runner() as runner, console.status("connecting") as waiting:
+        asker = runner.run(_asker(there))
+        try:
+            models = runner.run(asker.models())
+            wishes = asked.wishes(_chosen(models, asked.model))
+            chat = Chat(asker, wishes, console, runner, partial(_view, console))
+            chat.models = models
+            chat.conversation = Conversation(system=asked.system)
+            chat.attached = tuple(_attachments(asked.files, models, wishes.model))
+            waiting.stop()
+            console.print(Text(f"{wishes.model} at {there.url} · /help says what can be done, Ctrl-D leaves", "dim"))
+            names = Completing(lambda: [model.id for model in chat.models], lambda: OFFERED)
+            chat.run(session(names, chat.toolbar, history(hive_home() if keeps_history else None)).prompt)
+        finally:
+            runner.run(asker.close())
+
+
+async def _asker(there: Reach) -> Asker:
+    assert there.key is not None, "with_key found one"
+    return Asker(AsyncHive(there.url, there.key), there.url, there.key)
+
+
+async def _once(asked: Asked, there: Reach, question: str, *, as_json: bool) -> None:
+    asker = await _asker(there)
+    try:
+        models = await asker.models() if asked.files or not asked.model else []
+        wishes = asked.wishes(asked.model or _chosen(models, ""))
+        files = tuple(_attachments(asked.files, models, wishes.model))
+        conversation = Conversation(system=asked.system).asked(Question(question, files))
+        answering = Answering(asker, wishes, time.monotonic)
+        console = Console(highlight=False)
+        await answering.show(conversation.messages(), PlainView(_nowhere) if as_json else _view(console))
+        if as_json:
+            print(json_text(await _facts(answering, wishes)))
+        elif console.is_terminal:
+            job, countries = await answering.facts()
+            console.print(Text(footer(job, countries, answering.ended), "dim"), soft_wrap=True)
+    finally:
+        await asker.close()
+
+
+def _view(console: Console) -> View:
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console)
+    return PlainView(partial(_write, is_terminal=console.is_terminal))
+
+
+def _write(text: str, *, is_terminal: bool) -> None:
+    sys.stdout.write(printable(text) if is_terminal else text)
+    sys.stdout.flush()
+
+
+def _nowhere(_: str) -> None:
+    """JSON comes in one piece."""
+
+
+async def _facts(answering: Answering, wishes: Wishes) -> dict[str, Any]:
+    job, countries = await answering.facts()
+    told: dict[str, Any] = {
+        "model": wishes.model,
+        "content": answering.text,
+        "reasoning": answering.thought or None,
+        "finish_reason": answering.ended.reason if answering.ended else None,
+        "tokens_in": answering.ended.tokens_in if answering.ended else None,
+        "tokens_out": answering.ended.tokens_out if answering.ended else None,
+        "job_id": answering.began.job_id if answering.began else None,
+        "countries": countries,
+    }
+    if job is not None:
+        told |= {"cell": job.worker_cell, "worker": job.worker_pk, "gns_cost": job.gns_cost}
+        told |= {"tokens_per_second": job.tokens_per_second}
+    return told
+
+
+def _chosen(models: Sequence[Model], name: str) -> str:
+    if name:
+        return name
+    if not models:
+        raise Unavailable("No worker serves a model now; 'hive status' shows the swarm, 'hive worker join' adds to it.")
+    return models[0].id
+
+
+def _attachments(files: Sequence[Path], models: Sequence[Model], name: str) -> list[Attachment]:
+    model = next((model for model in models if model.id == name), None)
+    return [attachment(file, model) for file in files]
+
+
+def _with_input(question: str, piped: IO[bytes] | None) -> str:
+    """The question with what was piped in below it; raises RequestError for what is no text, too long, or nothing at all."""
+    content = piped.read(MOST_TEXT + 1) if piped is not None else b""
+    if len(content) > MOST_TEXT:
+        raise RequestError(f"More than {size(MOST_TEXT)} were piped in; that does not fit into a question.")
+    try:
+        text = "\n\n".join(part for part in (question, content.decode().strip()) if part)
+    except UnicodeDecodeError as e:
+        raise RequestError("What was piped in is not UTF-8 text.") from e
+    if not text:
+        raise RequestError('There is nothing to ask: hive chat "…", or pipe it in.')
+    return text
