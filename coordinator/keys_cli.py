@@ -36,7 +36,7 @@ Account = Annotated[str, typer.Option(help="An existing account's id (default: a
 Grant = Annotated[str, typer.Option(help="GNS to put on the account.")]
 Overlap = Annotated[str, typer.Option(help="How long the present secret still works: 0s, 30m, 24h, up to 30d.")]
 
-COLUMNS: Final = ("prefix", "name", "plan", "limits", "budget", "created", "ends", "revoked")
+COLUMNS: Final = ("prefix", "name", "plan", "limits", "budget", "ends")
 
 
 @keys.command()
@@ -66,10 +66,11 @@ def list_keys(as_json: Json = False) -> None:
         return
     table = Table(box=None)
     for name in COLUMNS:
-        table.add_column(name, no_wrap=name not in ("name", "limits"))
+        table.add_column(name, no_wrap=name in ("prefix", "plan"), overflow="fold")
     for row in rows:
-        days = [(row[at] or "")[:10] for at in ("created_at", "expires_at", "revoked_at")]
-        cells = (row["prefix"], row["name"], row["plan"], _limits(row["limits"]), row["budget"], *days)
+        revoked = row["revoked_at"] and f"revoked {row['revoked_at'][:10]}"
+        ends = revoked or (row["expires_at"] or "")[:10]
+        cells = (row["prefix"], row["name"], row["plan"], _limits(row["limits"]), row["budget"], ends)
         table.add_row(*("–" if cell in (None, "") else str(cell) for cell in cells))
     Console().print(table)
 
@@ -144,6 +145,7 @@ def _moment(text: str, now: datetime) -> str:
 
 
 def _limits(limits: dict[str, Any]) -> str:
+    """What a key may do, a line for each limit."""
     said = []
     if limits["requests"] is not None:
         said.append(f"{limits['requests']}/{'day' if limits['daily'] else 'min'}")
@@ -151,4 +153,4 @@ def _limits(limits: dict[str, Any]) -> str:
         said.append(f"{limits['tokens']} tokens/min")
     if limits["at_once"] is not None:
         said.append(f"{limits['at_once']} at once")
-    return ", ".join(said)
+    return "\n".join(said)

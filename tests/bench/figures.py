@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import demo, engine, engines, first_token, idle, models_list, swarm_rates
+from tests.bench import demo, engine, engines, first_token, idle, limits, models_list, swarm_rates
 from tests.bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "engine": engine.measure,
     "variants": engines.measure,
     "models": models_list.measure,
+    "limits": limits.measure,
     "idle": idle.measure,
     "demo": demo.measure,
 }
