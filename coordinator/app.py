@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -16,7 +17,7 @@ from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
 from coordinator.api.wire import Http
-from coordinator.dispatch import loops, watch
+from coordinator.dispatch import ending, loops, watch
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
@@ -188,10 +189,14 @@ async def _sweeping(hive: Hive) -> None:
     while True:
         if not renewed:
             renewed = bool(await _unless_away("renewal", lambda: _renewed(hive)))
-        swept = await _unless_away("sweep", lambda: sweep.one_round(hive.engine, _now())) if renewed else None
+        swept = await _unless_away("sweep", lambda: _swept(hive)) if renewed else None
         renewed = swept is not None
         if swept is None or not swept.more:
             await asyncio.sleep(SWEEP_S)
+
+
+async def _swept(hive: Hive) -> sweep.Swept:
+    return await sweep.one_round(hive.engine, _now(), partial(ending.delivered, hive.dispatch))
 
 
 async def _renewed(hive: Hive) -> bool:

@@ -35,7 +35,7 @@ NEVER: Final = {
     "something was settled that has not ended": """
         SELECT ref FROM journal j WHERE kind = 'settle'
             AND NOT EXISTS (SELECT FROM jobs_ended e WHERE e.day = j.day AND e.id = j.ref)""",
-    "a job that cost something is not owed for exactly once, to the stroop, to the worker that completed it": """
+    "a job that cost something is not owed for exactly once, to the stroop, to its worker": """
         SELECT e.id, e.cost, count(p.job_id), sum(p.worker + p.credited + p.platform + p.resilience + p.quorum)
         FROM jobs_ended e
         LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id
@@ -66,8 +66,19 @@ NEVER: Final = {
         FULL JOIN (SELECT e.worker_pk, count(*) AS jobs, sum(e.tokens_in) AS tokens_in,
             sum(coalesce(p.worker + p.credited, 0)) AS earned FROM jobs_ended e
             LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id AND p.attempt = e.attempt
-            WHERE e.state = 'completed' GROUP BY e.worker_pk) j USING (worker_pk)
+            WHERE e.state = 'completed' OR p.worker + p.credited > 0 GROUP BY e.worker_pk) j USING (worker_pk)
         WHERE (d.jobs, d.tokens_in, d.earned) IS DISTINCT FROM (j.jobs, j.tokens_in, j.earned)""",
+    "a job that was not completed cost something though nothing was made of it, or keeps what no worker signed for": """
+        SELECT id, state, tokens_out, cost FROM jobs_ended
+        WHERE state <> 'completed' AND ((tokens_out = 0 AND cost > 0) OR result IS NOT NULL OR result_ids IS NOT NULL)""",
+    "what a key used by day and model is not what its jobs used": """
+        SELECT * FROM (SELECT account_id, key_id, model, sum(jobs) AS jobs, sum(tokens_in) AS tokens_in,
+            sum(cached) AS cached, sum(tokens_out) AS tokens_out, sum(cost) AS cost FROM usage_days GROUP BY 1, 2, 3) u
+        FULL JOIN (SELECT account_id, key_id, model, count(*) AS jobs, sum(CASE WHEN copy THEN 0 ELSE tokens_in END) AS tokens_in,
+            sum(CASE WHEN copy THEN 0 ELSE cached_tokens END) AS cached, sum(tokens_out) AS tokens_out, sum(cost) AS cost
+            FROM jobs_ended WHERE state = 'completed' OR tokens_out > 0 GROUP BY 1, 2, 3) j USING (account_id, key_id, model)
+        WHERE (u.jobs, u.tokens_in, u.cached, u.tokens_out, u.cost) IS DISTINCT FROM
+            (j.jobs, j.tokens_in, j.cached, j.tokens_out, j.cost)""",
     "an attempt went to a worker of too low a tier": """
         SELECT a.job_id, w.tier, k.min_tier FROM attempts a JOIN workers w ON w.pk = a.worker_pk
         JOIN (SELECT day, id, kind_id FROM jobs UNION ALL SELECT day, id, kind_id FROM jobs_ended) j

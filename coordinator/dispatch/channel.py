@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from coordinator.queue.lifecycle import State
+from coordinator.settle.partial import Made
 from coordinator.store.rows import JobView
 from shared.protocol.messages import Logprob
 
@@ -64,6 +65,8 @@ class Channel:
         self.ids: list[int] = []
         self.chars = 0
         self.attempt = 0
+        self._worker_pk = ""
+        self._rejected = False
         self._parts: list[str] = []
         self._base = (0, 0)
         self._cursor = (0, 0)
@@ -88,9 +91,16 @@ class Channel:
         """The text that went out before the current attempt."""
         return self.text[: self._base[1]]
 
+    @property
+    def made(self) -> Made:
+        """What the caller got of the job so far, without what its worker made of a result that was rejected."""
+        own = len(self.ids) - self._base[0]
+        tokens = self._base[0] if self._rejected else len(self.ids)
+        return Made(self.attempt, self._worker_pk, tokens, 0 if self._rejected else own)
+
     def assigned(self, attempt: int, worker: WorkerPublic) -> None:
         """An attempt begins: it continues from all that was relayed, and frames of earlier ones are fenced off."""
-        self.attempt = attempt
+        self.attempt, self._worker_pk, self._rejected = attempt, worker.pk, False
         self._base = self._cursor = (len(self.ids), self.chars)
         self.status(State.ASSIGNED, worker)
 
@@ -137,6 +147,7 @@ class Channel:
         were read by somebody and one of those tokens is among them."""
         keep = [event for event in self.events if not (isinstance(event, Token) and event.index >= self._base[0])]
         if any(isinstance(event, Token) and event.index >= self._base[0] for event in self.events[:read_up_to]):
+            self._rejected = True
             return False
         self.events = [msgspec.structs.replace(event, id=number) for number, event in enumerate(keep, 1)]
         self.ids, self._parts = self.ids[: self._base[0]], [self.earlier_text]

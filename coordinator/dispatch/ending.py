@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from coordinator.queue import moves
+from coordinator.settle.partial import Delivered
 from coordinator.store import held
 from coordinator.store.engine import Away, Connection
 from coordinator.store.rows import JobView
@@ -22,7 +23,7 @@ TRIES: Final = 4
 async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
     """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
     async with d.engine.begin() as conn:
-        before = await moves.cancel(conn, job_id, reason, d.clock())
+        before = await moves.cancel(conn, job_id, reason, d.clock(), delivered(d, [job_id]))
         ended = await ended_views(conn, [job_id] if before is not None else [])
     for view in ended.values():
         stop(d, job_id, reason)
@@ -54,6 +55,11 @@ async def one_round(d: "Dispatch") -> bool:
             d.relay.abandon(job_id, left)
             again = True
     return again
+
+
+def delivered(d: "Dispatch", job_ids: Iterable[UUID]) -> Delivered:
+    """What of these jobs this process has relayed so far, to be paid for should they end now."""
+    return Delivered(d.relay.made(job_ids), d.catalogue)
 
 
 async def announce(d: "Dispatch", job_ids: Iterable[UUID]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from coordinator.dispatch.attempts import Attempt
-from coordinator.dispatch.ending import ended_views
+from coordinator.dispatch.ending import delivered, ended_views
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Report, Started
 from coordinator.dispatch.state import Dispatch
 from coordinator.queue import moves
@@ -88,6 +88,7 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
         lost=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Lost)],
         declined=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Declined)],
         failed=[(*r.attempt.key, r.code, r.message) for r in batch if isinstance(r, GaveUp)],
+        delivered=delivered(d, [r.attempt.job_id for r in batch if isinstance(r, Lost | GaveUp)]),
     )
     reported = await moves.apply(conn, told, d.clock())
     outcomes = {r.attempt.key: outcome for r, outcome in zip(finished, reported.outcomes, strict=True)}

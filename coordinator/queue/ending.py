@@ -9,9 +9,10 @@ import msgspec
 from coordinator.queue.lifecycle import Event, State
 from coordinator.queue.limits import KEPT, STORED
 from coordinator.settle import ledger
+from coordinator.settle.partial import Part
 from coordinator.settle.split import Split, own_share, split
-from coordinator.store import ended, money, receipts
-from coordinator.store.changes import End, Live, Work
+from coordinator.store import ended, limits, money, receipts
+from coordinator.store.changes import End, Live, Use, Work
 from coordinator.store.engine import Connection
 from coordinator.store.rows import Payable, Result
 
@@ -19,59 +20,65 @@ from coordinator.store.rows import Payable, Result
 async def complete_all(
     conn: Connection, done: Sequence[tuple[Live, Result]], others: Sequence[tuple[Live, End]], now: datetime
 ) -> None:
-    """Ends locked jobs with their results, and `others` in the same go: receipts are kept, workers and pools are owed."""
-    shares = {r.id: own_share(split(r.cost), *r.share) for _, r in done}
+    """Ends locked jobs with their results, and `others` in the same go; the receipts of results are kept."""
     if done:
         await receipts.insert(conn, (r for _, r in done), now)
-        await money.owe(conn, (_payable(r, shares[r.id]) for _, r in done if r.cost), now)
-    settled = [e for job, r in done for e in ledger.settle(r.id, job.account_id, r.worker_pk, shares[r.id])]
-    works = [_work(job, r, shares[r.id]) for job, r in done]
-    await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now, settled, works)
+    await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now)
 
 
-async def end_all(
-    conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime, settled: Sequence[ledger.Entry] = (),
-    works: Sequence[Work] = (),
-) -> set[UUID]:  # fmt: skip
-    """Ends locked jobs, books what was `settled` of their holds and releases the rest; returns them. The hot rows of
-    `works` and of money come last."""
+async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime) -> None:
+    """Ends locked jobs: what they cost is owed to workers and pools, the rest of their holds is released. The hot rows
+    come last."""
     if not ends:
-        return set()
+        return
     moved = await ended.end(conn, [end for _, end in ends], now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
+    shares = {end.id: own_share(split(end.cost), *end.share) for _, end in ends}
+    await money.owe(conn, (_payable(end, shares[end.id]) for _, end in ends if end.cost), now)
+    settled = [e for job, end in ends for e in ledger.settle(end.id, job.account_id, end.worker_pk, shares[end.id])]
     released = [e for job, end in ends for e in ledger.release(job.id, job.account_id, job.hold - end.cost)]
     await money.post(conn, [*settled, *released], now)
-    await ended.tally(conn, [end for _, end in ends], works, now)
+    works = [_work(job, end, shares[end.id].worker) for job, end in ends if _worked(end, shares[end.id])]
+    uses = [_use(job, end) for job, end in ends if end.state is State.COMPLETED or end.tokens_out]
+    await ended.tally(conn, [end for _, end in ends], works, uses, now)
+    await limits.give_back(conn, _unused(ends))
     accounts = _sums([(job.account_id, job, end) for job, end in ends])
     await money.change(conn, accounts, _sums([(job.key_id, job, end) for job, end in ends]))
-    return moved
 
 
-def failed(job: Live, code: str, message: str, now: datetime) -> End:
+def failed(job: Live, code: str, message: str, part: Part, now: datetime) -> End:
     """The end of a job whose attempt failed in a way that another worker would not mend."""
     return msgspec.structs.replace(
-        _end(job, State.FAILED, Event.FAIL, code, now), error_code=code, error_message=message
+        _unfinished(job, State.FAILED, Event.FAIL, code, part, now), error_code=code, error_message=message
     )
 
 
-def lost_for_good(job: Live, reason: str, now: datetime) -> End:
+def lost_for_good(job: Live, reason: str, part: Part, now: datetime) -> End:
     """The end of a job that has lost its last worker."""
     message = "Three workers were lost while they computed this job."
-    plain_end = _end(job, State.FAILED, Event.LOSE, reason, now)
+    plain_end = _unfinished(job, State.FAILED, Event.LOSE, reason, part, now)
     return msgspec.structs.replace(plain_end, lost=1, error_code="workers_lost", error_message=message)
 
 
-def timed_out(job: Live, now: datetime) -> End:
+def timed_out(job: Live, part: Part, now: datetime) -> End:
     """The end of a job that was not completed in time."""
     message = "The job was not completed in time."
     return msgspec.structs.replace(
-        _end(job, State.TIMED_OUT, Event.EXPIRE, "", now), error_code="job_timeout", error_message=message
+        _unfinished(job, State.TIMED_OUT, Event.EXPIRE, "", part, now), error_code="job_timeout", error_message=message
     )
 
 
-def cancelled(job: Live, reason: str, now: datetime) -> End:
+def cancelled(job: Live, reason: str, part: Part, now: datetime) -> End:
     """The end of a job that nobody wants any more."""
-    return _end(job, State.CANCELLED, Event.CANCEL, reason, now)
+    return _unfinished(job, State.CANCELLED, Event.CANCEL, reason, part, now)
+
+
+def _unfinished(job: Live, state: State, event: Event, reason: str, part: Part, now: datetime) -> End:
+    """The text that was made is not kept: no worker has signed for it."""
+    return msgspec.structs.replace(
+        _end(job, state, event, reason, now), tokens_in=job.tokens_in if part.tokens else None, tokens_out=part.tokens,
+        cost=part.cost, worker_pk=part.worker_pk, share=part.share,
+    )  # fmt: skip
 
 
 def _end(job: Live, state: State, event: Event, reason: str, now: datetime) -> End:
@@ -83,19 +90,40 @@ def _completed(job: Live, r: Result, now: datetime) -> End:
     return msgspec.structs.replace(
         _end(job, State.COMPLETED, Event.COMPLETE, "", now), tokens_in=r.tokens_in, tokens_out=r.tokens_out,
         tokens_per_second=r.tokens_per_second, text=r.text, ids=r.ids, finish_reason=r.finish_reason, cost=r.cost,
-        cached_tokens=r.cached_tokens,
+        cached_tokens=r.cached_tokens, worker_pk=r.worker_pk, share=r.share,
     )  # fmt: skip
 
 
-def _payable(r: Result, share: Split) -> Payable:
-    return Payable(id=r.id, attempt=r.attempt, worker_pk=r.worker_pk, **msgspec.structs.asdict(share))
+def _payable(end: End, share: Split) -> Payable:
+    return Payable(id=end.id, attempt=end.attempt, worker_pk=end.worker_pk, **msgspec.structs.asdict(share))
 
 
-def _work(job: Live, r: Result, share: Split) -> Work:
-    earned = share.worker if r.cost else 0
+def _worked(end: End, share: Split) -> bool:
+    return end.state is State.COMPLETED or share.worker > 0
+
+
+def _work(job: Live, end: End, earned: int) -> Work:
     return Work(
-        worker_pk=r.worker_pk, model=job.model, tokens_in=r.tokens_in, tokens_out=r.share[0], earned=earned
+        worker_pk=end.worker_pk, model=job.model, tokens_in=end.tokens_in or 0, tokens_out=end.share[0], earned=earned
+    )
+
+
+def _use(job: Live, end: End) -> Use:
+    return Use(
+        account_id=job.account_id, key_id=job.key_id, model=job.model, tokens_in=0 if job.copy else end.tokens_in or 0,
+        cached=0 if job.copy else end.cached_tokens, tokens_out=end.tokens_out, cost=end.cost,
     )  # fmt: skip
+
+
+def _unused(ends: Sequence[tuple[Live, End]]) -> dict[UUID, int]:
+    """By key: what jobs were charged for tokens that they did not use, in ns."""
+    back: dict[UUID, int] = {}
+    for job, end in ends:
+        if job.token_ns:
+            most = job.max_tokens + (0 if job.copy else job.tokens_in)
+            used = end.tokens_out + (0 if job.copy else end.tokens_in or 0)
+            back[job.key_id] = back.get(job.key_id, 0) + max(0, most - used) * job.token_ns
+    return back
 
 
 def _sums(ends: Sequence[tuple[UUID, Live, End]]) -> money.Changes:

@@ -15,6 +15,7 @@ import msgspec
 from coordinator.queue import ending
 from coordinator.queue.lifecycle import Event, State, after
 from coordinator.queue.limits import DECLINED
+from coordinator.settle.partial import NOTHING, Delivered
 from coordinator.store import ended, jobs
 from coordinator.store.changes import Live, Requeue
 from coordinator.store.engine import Connection
@@ -32,13 +33,14 @@ Told = tuple[UUID, int, str, str]
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of attempts: first tokens, results, workers that went away, offers not accepted, and attempts that
-    failed for good (id, attempt, worker, code, message)."""
+    failed for good (id, attempt, worker, code, message); `delivered` of the jobs that may fail by it."""
 
     started: Sequence[tuple[UUID, int, str]] = ()
     finished: Sequence[Result] = ()
     lost: Sequence[Told] = ()
     declined: Sequence[Told] = ()
     failed: Sequence[tuple[UUID, int, str, str, str]] = ()
+    delivered: Delivered = NOTHING
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +63,8 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     lost = [(live.pop(i), why) for i, n, w, why in told.lost if _believed(live, Event.LOSE, i, n, w)]
     states = {job.id: after(job.state, Event.LOSE, job.lost + 1) or job.state for job, _ in lost}
     backs = [_back(job, why, now, lost=True) for job, why in lost if states[job.id] is not State.FAILED]
-    ends = [(job, ending.lost_for_good(job, why, now)) for job, why in lost if states[job.id] is State.FAILED]
+    part = told.delivered.part
+    ends = [(job, ending.lost_for_good(job, why, part(job), now)) for job, why in lost if states[job.id] is State.FAILED]
     for i, n, w, why in told.declined:
         if _believed(live, Event.DECLINE, i, n, w):
             states[i] = State.PENDING
@@ -70,31 +73,39 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
         if _believed(live, Event.FAIL, i, n, w):
             states[i] = State.FAILED
             job = live.pop(i)
-            ends.append((job, ending.failed(job, code, message, now)))
+            ends.append((job, ending.failed(job, code, message, part(job), now)))
     await jobs.requeue(conn, backs, now)
     await ending.complete_all(conn, done, ends, now)
     return Reported(outcomes=await _outcomes(conn, told.finished, set(accepted.values())), states=states)
 
 
 async def repair(
-    conn: Connection, expired: Sequence[Live], orphaned: Sequence[Live], lost: Sequence[Live], now: datetime
+    conn: Connection,
+    expired: Sequence[Live],
+    orphaned: Sequence[Live],
+    lost: Sequence[Live],
+    now: datetime,
+    delivered: Delivered = NOTHING,
 ) -> None:
     """Does to jobs that this transaction has locked what the sweep found: their time is over, nobody reads them, or
     their lease ran out."""
-    ends = [(job, ending.timed_out(job, now)) for job in expired]
-    ends += [(job, ending.cancelled(job, "nobody reads it any more", now)) for job in orphaned]
+    part = delivered.part
+    ends = [(job, ending.timed_out(job, part(job), now)) for job in expired]
+    ends += [(job, ending.cancelled(job, "nobody reads it any more", part(job), now)) for job in orphaned]
     reason = "the lease ran out"
     gone = [job for job in lost if after(job.state, Event.LOSE, job.lost + 1) is State.FAILED]
-    ends += [(job, ending.lost_for_good(job, reason, now)) for job in gone]
+    ends += [(job, ending.lost_for_good(job, reason, part(job), now)) for job in gone]
     await jobs.requeue(conn, [_back(job, reason, now, lost=True) for job in lost if job not in gone], now)
     await ending.end_all(conn, ends, now)
 
 
-async def cancel(conn: Connection, id_: UUID, reason: str, now: datetime) -> Live | None:
-    """Cancels a job; returns what it was before, None if there is none or it has ended."""
+async def cancel(
+    conn: Connection, id_: UUID, reason: str, now: datetime, delivered: Delivered = NOTHING
+) -> Live | None:
+    """Cancels a job, of which so much was `delivered`; returns what it was before, None if there is none or it has ended."""
     job = (await jobs.lock(conn, [id_])).get(id_)
     if job is not None:
-        await ending.end_all(conn, [(job, ending.cancelled(job, reason, now))], now)
+        await ending.end_all(conn, [(job, ending.cancelled(job, reason, delivered.part(job), now))], now)
     return job
 
 

@@ -1,14 +1,17 @@
 """Repairs what a crash or a silence leaves behind: lost leases, jobs out of time, readers gone, old data."""
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
 from coordinator.queue import moves
-from coordinator.queue.limits import IDEMPOTENCY
-from coordinator.store import ended, idempotency, jobs, partitions
+from coordinator.queue.limits import HANDOVER, IDEMPOTENCY, KEPT
+from coordinator.settle.partial import NOTHING, Delivered
+from coordinator.store import cached, ended, idempotency, jobs, partitions
 from coordinator.store.changes import Live
 from coordinator.store.engine import Engine
 
@@ -34,10 +37,12 @@ class Verdict(StrEnum):
     LOST = "lost"
 
 
-def verdict(job: Live, now: datetime) -> Verdict | None:
-    """What to do with a job now; a job whose time is over is not given to another worker first."""
+def verdict(job: Live, now: datetime, *, ours: bool = False) -> Verdict | None:
+    """What to do with a job now; a job whose time is over is not given to another worker first, and unless it is `ours`
+    its own coordinator, which is alive while the lease is, may end it."""
     if job.due_at <= now:
-        return Verdict.EXPIRED
+        waits = job.lease_until is not None and job.lease_until > now and job.due_at + HANDOVER > now
+        return None if waits and not ours else Verdict.EXPIRED
     if job.reader_until is not None and job.reader_until <= now:
         return Verdict.ORPHANED
     if job.lease_until is not None and job.lease_until <= now:
@@ -45,17 +50,28 @@ def verdict(job: Live, now: datetime) -> Verdict | None:
     return None
 
 
-async def one_round(engine: Engine, now: datetime) -> Swept:
-    """Sweeps once, up to BATCH rows of each sort; any number of coordinators may do so at once."""
+def nothing(_: Iterable[UUID]) -> Delivered:
+    """What is known of jobs that other coordinators compute."""
+    return NOTHING
+
+
+async def one_round(
+    engine: Engine, now: datetime, delivered: Callable[[Iterable[UUID]], Delivered] = nothing
+) -> Swept:
+    """Sweeps once, up to BATCH rows of each sort; any number of coordinators may do so at once, each of which knows what
+    it has `delivered` of jobs."""
     async with engine.begin() as conn:
         due = await jobs.due(conn, now, BATCH)
-        found = {v: [job for job in due if verdict(job, now) is v] for v in Verdict}
-        await moves.repair(conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now)
+        told = delivered(job.id for job in due)
+        verdicts = [(job, verdict(job, now, ours=job.id in told.made)) for job in due]
+        found = {v: [job for job, said in verdicts if said is v] for v in Verdict}
+        await moves.repair(conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told)
     async with engine.begin() as conn:
         purged = await ended.purge(conn, now, BATCH)
         forgotten = await idempotency.forget(conn, now - IDEMPOTENCY, BATCH)
+        outdated = await cached.forget(conn, now - KEPT, BATCH)
     async with engine.begin() as conn:
         await partitions.make_partitions(conn, now.astimezone(UTC).date())
-    more = BATCH in (len(due), purged, forgotten)
+    more = BATCH in (len(due), purged, forgotten, outdated)
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
     return Swept(lost, expired, orphaned, purged, more)

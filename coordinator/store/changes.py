@@ -8,7 +8,7 @@ from coordinator.store.rows import Row
 
 
 class Live(Row, frozen=True, kw_only=True):
-    """What a move has to know of an unfinished job."""
+    """What a move has to know of an unfinished job; its key was charged `token_ns` for each token that it may use."""
 
     id: UUID
     state: State
@@ -17,17 +17,23 @@ class Live(Row, frozen=True, kw_only=True):
     account_id: UUID
     key_id: UUID
     model: str
+    tokens_in: int
+    max_tokens: int
     hold: int
+    reward: int | None
+    copy: bool
     lost: int
     store: bool
     attached: bool
     due_at: datetime
     lease_until: datetime | None
     reader_until: datetime | None
+    token_ns: int = 0
 
 
 class End(Row, frozen=True, kw_only=True):
-    """How a job ends; what stays None is unknown or was never made."""
+    """How a job ends; what stays None is unknown or was never made. What it costs is owed to `worker_pk` for its `share`
+    of the tokens (its own, all), and to the pools."""
 
     id: UUID
     attempt: int
@@ -45,17 +51,31 @@ class End(Row, frozen=True, kw_only=True):
     error_message: str | None = None
     cost: int = 0
     cached_tokens: int = 0
+    worker_pk: str = ""
+    share: tuple[int, int] = (0, 0)
     purge_at: datetime
 
 
 class Work(Row, frozen=True, kw_only=True):
-    """What a worker did of a completed job: the prompt's tokens, its own new ones, and what it earned, in stroops."""
+    """What a worker did of a job that was completed or earned it something: the prompt's tokens, its own new ones, and what it earned, in stroops."""
 
     worker_pk: str
     model: str
     tokens_in: int
     tokens_out: int
     earned: int
+
+
+class Use(Row, frozen=True, kw_only=True):
+    """What a caller got of a job that was completed, or of which a part was made; the prompt counts where it is paid."""
+
+    account_id: UUID
+    key_id: UUID
+    model: str
+    tokens_in: int
+    cached: int
+    tokens_out: int
+    cost: int
 
 
 class Requeue(Row, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from coordinator.queue.lifecycle import State
-from coordinator.queue.limits import KEPT, LEASE, NO_PROGRESS, READER, STORED
+from coordinator.queue.limits import HANDOVER, KEPT, LEASE, NO_PROGRESS, READER, STORED
 from coordinator.queue.sweep import Swept, Verdict, one_round, verdict
 from coordinator.store import views
 from coordinator.store.changes import Live
@@ -22,14 +22,27 @@ CASES = list(product((PAST, FUTURE), (PAST, FUTURE, None), (PAST, FUTURE, None))
 NOTHING = Swept(lost=0, expired=0, orphaned=0, purged=0, more=False)
 
 
+def live(due: datetime, lease: datetime | None, reader: datetime | None) -> Live:
+    return Live(
+        id=UUID(int=1), state=State.ASSIGNED, attempt=1, worker_pk=WORKER, account_id=UUID(int=2), model="m", key_id=UUID(int=3),
+        tokens_in=1, max_tokens=1, hold=0, reward=None, copy=False, lost=0, store=False, attached=True, due_at=due,
+        lease_until=lease, reader_until=reader,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("due", "lease", "reader"), CASES)
 def test_verdict(due: datetime, lease: datetime | None, reader: datetime | None) -> None:
-    job = Live(
-        id=UUID(int=1), state=State.ASSIGNED, attempt=1, worker_pk=WORKER, account_id=UUID(int=2), model="m", key_id=UUID(int=3),
-        hold=0, lost=0, store=False, attached=True, due_at=due, lease_until=lease, reader_until=reader,
-    )  # fmt: skip
     table = [(due, Verdict.EXPIRED), (reader, Verdict.ORPHANED), (lease, Verdict.LOST)]
-    assert verdict(job, NOW) is next((told for moment, told in table if moment == PAST), None)
+    wanted = next((told for moment, told in table if moment == PAST), None)
+    assert verdict(live(due, lease, reader), NOW, ours=True) is wanted
+    theirs = wanted is Verdict.EXPIRED and lease == FUTURE
+    assert verdict(live(due, lease, reader), NOW) is (None if theirs else wanted)
+
+
+def test_a_job_that_its_own_coordinator_does_not_end_is_ended_by_another() -> None:
+    job = live(NOW, NOW + LEASE, None)
+    assert verdict(job, NOW + HANDOVER - timedelta(microseconds=1)) is None
+    assert verdict(job, NOW + HANDOVER) is Verdict.EXPIRED
 
 
 async def state_of(engine: Engine, id_: UUID) -> State:

@@ -1,0 +1,59 @@
+"""What a job costs that ended before it was whole: pro rata of what was made of it and delivered. Pure."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from coordinator.store.changes import Live
+from coordinator.submit.price import cost
+from shared.catalogue import Entry
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What a coordinator has relayed of a job so far: the tokens of all attempts and, of those, the `own` ones of the
+    newest attempt that it knows, which `worker_pk` made."""
+
+    attempt: int
+    worker_pk: str
+    tokens: int
+    own: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The part of a job that is paid for: its tokens, the share of them (own, all) that its worker made, and what the
+    caller pays, in stroops; `worker_pk` is whom the payable names."""
+
+    tokens: int = 0
+    share: tuple[int, int] = (0, 0)
+    cost: int = 0
+    worker_pk: str = ""
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """What this coordinator knows of jobs that may be ending before they are whole, and the models' prices.
+
+    It is the only one that can count: of a job whose coordinator has died nothing is known, so such a job costs nothing.
+    """
+
+    made: Mapping[UUID, Made] = {}
+    entries: Mapping[str, Entry] = {}
+
+    def part(self, job: Live) -> Part:
+        """What is paid for of this locked job if it ends now: of a named reward the part of the tokens that it was for,
+        else the prompt and the tokens by the model's price, and never more than was held."""
+        made = self.made.get(job.id)
+        if made is None or not made.tokens:
+            return Part()
+        current = job.worker_pk is not None and (job.attempt, job.worker_pk) == (made.attempt, made.worker_pk)
+        share = (made.own if current else 0, made.tokens)
+        return Part(made.tokens, share, min(job.hold, self._price(job, made.tokens)), job.worker_pk or made.worker_pk)
+
+    def _price(self, job: Live, tokens: int) -> int:
+        if job.reward is not None:
+            return job.reward * tokens // job.max_tokens
+        entry = self.entries.get(job.model)
+        return 0 if entry is None else cost(entry, job.tokens_in, tokens, None, copy=job.copy)
+
+
+NOTHING = Delivered()
