@@ -64,7 +64,9 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     states = {job.id: after(job.state, Event.LOSE, job.lost + 1) or job.state for job, _ in lost}
     backs = [_back(job, why, now, lost=True) for job, why in lost if states[job.id] is not State.FAILED]
     part = told.delivered.part
-    ends = [(job, ending.lost_for_good(job, why, part(job), now)) for job, why in lost if states[job.id] is State.FAILED]
+    ends = [
+        (job, ending.lost_for_good(job, why, part(job), now)) for job, why in lost if states[job.id] is State.FAILED
+    ]
     for i, n, w, why in told.declined:
         if _believed(live, Event.DECLINE, i, n, w):
             states[i] = State.PENDING

@@ -55,9 +55,7 @@ def nothing(_: Iterable[UUID]) -> Delivered:
     return NOTHING
 
 
-async def one_round(
-    engine: Engine, now: datetime, delivered: Callable[[Iterable[UUID]], Delivered] = nothing
-) -> Swept:
+async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable[UUID]], Delivered] = nothing) -> Swept:
     """Sweeps once, up to BATCH rows of each sort; any number of coordinators may do so at once, each of which knows what
     it has `delivered` of jobs."""
     async with engine.begin() as conn:

@@ -57,7 +57,8 @@ class End(Row, frozen=True, kw_only=True):
 
 
 class Work(Row, frozen=True, kw_only=True):
-    """What a worker did of a job that was completed or earned it something: the prompt's tokens, its own new ones, and what it earned, in stroops."""
+    """What a worker did of a job that was completed or earned it something: the prompt's tokens, its own new ones, and what
+    it earned, in stroops."""
 
     worker_pk: str
     model: str
