@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from coordinator.api.bodies import stroops_of
+from coordinator.outside.addresses import NOTHING_ALLOWED, Allowed
 from coordinator.submit.body import (
     CommonBody,
     asked_by_body,
@@ -16,6 +17,7 @@ from coordinator.submit.body import (
     refuse_if,
     sampling_of,
 )
+from coordinator.submit.callback import callback_of
 from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import (
     JobRequest,
@@ -44,9 +46,11 @@ class JobBody(CommonBody, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-def submission(body: JobBody, header: Callable[[str], str | None], groups: Groups = NO_GROUPS) -> Submission:
+def submission(
+    body: JobBody, header: Callable[[str], str | None], groups: Groups = NO_GROUPS, allow: Allowed = NOTHING_ALLOWED
+) -> Submission:
     """The request that a job body asks for; raises RequestError for what is wrong or not supported."""
-    refuse_common(body)
+    refuse_common(msgspec.structs.replace(body, callback_url=None))
     refuse_if(bool(body.tools) and body.tool_choice != "none", "tools")
     return Submission(
         requests=(_request(body),),
@@ -58,6 +62,7 @@ def submission(body: JobBody, header: Callable[[str], str | None], groups: Group
         priority=body.priority or "interactive",
         deadline=deadline(body.deadline_s),
         store=bool(body.store),
+        callback=callback_of(body.callback_url, "hive", allow),
     )
 
 

@@ -40,7 +40,7 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     raw = await body_of(request)
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key), size=len(raw))
-    asked = submission(body, request.headers.get, face.groups)
+    asked = submission(body, request.headers.get, face.groups, face.outside.allow)
     await face.admit(request, asked)
     accepted = await face.intake.take(asked, key, sent)
     status, created_at = State.PENDING, accepted.jobs[0].created_at
@@ -67,7 +67,7 @@ async def list_jobs(request: HttpRequest) -> ASGIApp:
     face = face_of(request)
     key = await face.keys.caller(request)
     query = request.query_params
-    limit, status, cursor = _limit(query.get("limit")), _status(query.get("status")), query.get("cursor")
+    limit, status, cursor = page_limit(query.get("limit")), _status(query.get("status")), query.get("cursor")
     after = None if cursor is None else read_cursor(cursor)
     async with alone(face.hive.engine) as conn:
         rows = await views.list_jobs(conn, key.account_id, after, limit + 1, status)
@@ -147,7 +147,8 @@ def read_cursor(text: str) -> tuple[datetime, UUID]:
         raise RequestError("cursor is not one that a list of jobs gave.", param="cursor") from e
 
 
-def _limit(text: str | None) -> int:
+def page_limit(text: str | None) -> int:
+    """How many a page holds: 20, or as asked; raises RequestError if that is not from 1 to 100."""
     if text is None:
         return PAGE
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE)) and 1 <= int(text) <= MAX_PAGE):

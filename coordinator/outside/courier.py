@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from coordinator.dispatch.waiting import wait_at_most
 from coordinator.outside.http import Outside
 from coordinator.outside.outcome import UnreachedError
 from coordinator.outside.schedule import AT_ONCE, PER_HOST, Due, admitted, outcome
@@ -28,6 +29,8 @@ CLAIMED: Final = timedelta(seconds=60)
 POSTPONED: Final = timedelta(hours=1)
 KEPT: Final = timedelta(days=30)
 """How long a callback is listed after its end."""
+CONNECTIONS: Final = 2
+"""How many of the pool are used for what nobody waits for."""
 LANES: Final = 500
 BATCH: Final = 500
 
@@ -55,15 +58,16 @@ class Courier:
         self._chance = chance
         self._running: dict[Due, asyncio.Task[None]] = {}
         self._lane: Lane = FIRST_LANE
-        self._free = asyncio.Event()
+        self._reading = asyncio.Semaphore(CONNECTIONS)
+        self._ended = asyncio.Event()
 
     async def run(self) -> None:
         """Sends for ever; a database that is away is asked again."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                more = await self._unless_away(tasks)
-                if not more:
-                    await self._rest()
+                self._ended.clear()
+                if not await self._unless_away(tasks):
+                    await wait_at_most(self._ended, POLL_S)  # where one call has ended another may begin
 
     async def one_round(self, tasks: asyncio.TaskGroup, now: datetime) -> bool:
         """Claims what may be sent now and has `tasks` send it; whether the next round is to follow at once. Raises Away."""
@@ -87,13 +91,13 @@ class Courier:
             log.warning("away", what="callback", reason=str(e))
         finally:
             del self._running[one]
-            self._free.set()
+            self._ended.set()
 
     async def _sent(self, one: Due) -> None:
         tries, calls = one.tries + 1, one.calls + 1
         answer = await self._called(one)
         now = self._clock()
-        async with self._engine.begin() as conn:
+        async with self._reading, self._engine.begin() as conn:
             if answer is None:
                 await callbacks.postpone(conn, one.id, calls, now + POSTPONED)
                 return
@@ -104,7 +108,8 @@ class Courier:
     async def _called(self, one: Due) -> int | str | None:
         """The status that was answered, or why there is none; None while there is nothing to tell."""
         try:
-            body = await self._tell(one)
+            async with self._reading:
+                body = await self._tell(one)
             if body is None:
                 return None
             now = self._clock()
@@ -125,12 +130,3 @@ class Courier:
         except Away as e:
             log.warning("away", what="callbacks", reason=str(e))
             return False
-
-    async def _rest(self) -> None:
-        """Waits for a second, or for a call to end: then another may begin."""
-        self._free.clear()
-        try:
-            async with asyncio.timeout(POLL_S):
-                await self._free.wait()
-        except TimeoutError:
-            return

@@ -158,7 +158,7 @@ async def test_an_idempotency_key_stands_for_one_job(served: Served) -> None:
         ({"prompt": None}, "invalid_request", "prompt"),
         ({"prompt": "word " * 3000}, "context_length_exceeded", "messages"),
         ({"gns_reward": -1}, "invalid_request", "gns_reward"),
-        ({"callback_url": "https://example.org"}, "unsupported_parameter", "callback_url"),
+        ({"callback_url": "http://localhost:8080/done"}, "invalid_callback_url", "callback_url"),
         ({"redundancy": 2}, "unsupported_parameter", "redundancy"),
         ({"delegation_cert": "e30="}, "invalid_delegation", "delegation_cert"),
         ({"temperature": 3}, "invalid_request", "temperature"),
