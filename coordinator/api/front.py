@@ -21,7 +21,7 @@ CORS: Final = encoded(
     {
         "access-control-allow-origin": "*",
         "access-control-expose-headers": "x-request-id, x-hive-job-id, x-hive-worker, x-hive-cell, "
-        "x-hive-jurisdiction, x-hive-queue-ms, x-hive-overhead-ms, x-should-retry, retry-after, "
+        "x-hive-jurisdiction, x-hive-queue-ms, x-hive-overhead-ms, x-hive-cache, x-should-retry, retry-after, "
         + ", ".join(
             f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in ("requests", "tokens")
         ),

@@ -1,6 +1,7 @@
 """What the headers of an inference answer tell of its way: which job, who served it, where, and how long it waited."""
 
 from collections.abc import Callable
+from typing import Literal
 from uuid import UUID
 
 from coordinator.dispatch.relay import Ended, JobEvent, Status, WorkerPublic
@@ -8,7 +9,7 @@ from coordinator.dispatch.relay import Ended, JobEvent, Status, WorkerPublic
 
 class Trace:
     """Follows one job's events. `received` and `accepted` are readings of the clock `now` (seconds): when the request
-    came, and when its job was committed."""
+    came, and when its job was committed. `cache` says whether an earlier answer is given again, where one could be."""
 
     def __init__(self, job_id: UUID, *, received: float, accepted: float, now: Callable[[], float]) -> None:
         self._job_id = job_id
@@ -17,6 +18,8 @@ class Trace:
         self._now = now
         self._assigned: float | None = None
         self._worker: WorkerPublic | None = None
+        self._served: tuple[str, str] | None = None
+        self.cache: Literal["hit", "miss"] | None = None
 
     def note(self, event: JobEvent) -> None:
         """Take in an event: the first worker is the one that the headers name."""
@@ -25,6 +28,8 @@ class Trace:
             self._worker = event.worker
         elif isinstance(event, Ended) and self._assigned is None:
             self._assigned = self._now()
+            if event.view.worker_pk is not None and event.view.worker_cell is not None:
+                self._served = event.view.worker_pk, event.view.worker_cell
 
     @property
     def dispatched(self) -> bool:
@@ -42,6 +47,10 @@ class Trace:
             headers["x-hive-worker"] = self._worker.pk
             headers["x-hive-cell"] = self._worker.cell
             headers["x-hive-jurisdiction"] = ",".join(sorted(self._worker.countries))
+        elif self._served is not None:
+            headers["x-hive-worker"], headers["x-hive-cell"] = self._served
+        if self.cache is not None:
+            headers["x-hive-cache"] = self.cache
         if self._assigned is not None:
             headers["x-hive-queue-ms"] = _ms(self._assigned - self._accepted)
         return headers

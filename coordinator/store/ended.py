@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from coordinator.queue.lifecycle import State
 from coordinator.store.batch import Batch, plain
+from coordinator.store.cached import KEEP
 from coordinator.store.changes import End, Use, Work
 from coordinator.store.engine import Connection, statement
 from shared.ids import day_of
@@ -28,7 +29,7 @@ END = f"""
     WITH gone AS (
         DELETE FROM jobs j USING {_end.sql}
         WHERE j.day = e.day AND j.id = e.id AND j.attempt = e.attempt
-        RETURNING {", ".join(f"j.{name.strip()}" for name in _SAME.split(","))},
+        RETURNING {", ".join(f"j.{name.strip()}" for name in _SAME.split(","))}, j.cache_key,
             e.state, e.event, e.reason, j.lost + e.lost AS lost,
             coalesce(e.tokens_in, j.tokens_in) AS tokens_in, e.tokens_out,
             e.tokens_per_second, e.result, CAST(e.ids AS integer[]) AS result_ids, e.finish_reason, e.error_code,
@@ -38,6 +39,7 @@ END = f"""
             finish_reason, error_code, error_message, cost, cached_tokens, purge_at, ended_at)
         SELECT {_SAME}, state, lost, tokens_in, tokens_out, tokens_per_second, result, result_ids,
             finish_reason, error_code, error_message, cost, cached_tokens, purge_at, :now FROM gone),
+    {KEEP},
     over AS (
         UPDATE attempts a SET ended_at = :now, outcome = gone.event, reason = gone.reason
         FROM gone WHERE a.day = gone.day AND a.job_id = gone.id AND a.attempt = gone.attempt AND a.ended_at IS NULL)

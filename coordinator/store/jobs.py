@@ -48,6 +48,7 @@ _NEW_COLUMNS = {
     "body_hash": "bytea",
     "token_ns": "bigint",
     "echo": "bytea",
+    "cache_key": "bytea",
 }
 _new = Batch("r", **_NEW_COLUMNS)
 INSERT = f"""
@@ -237,5 +238,5 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
         tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
         job.store, job.attached, job.callback is not None, at, at, job.deadline_at, job.deadline_at, reader_until,
         job.parent, job.choice, job.copy, bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
-        job.echo,
+        job.echo, job.cache_key,
     )  # fmt: skip

@@ -55,7 +55,8 @@ class NewJob(Row, frozen=True, kw_only=True):
     """A job as it is submitted; `request` is the JSON of submit.request.JobRequest, `hold` what it may cost at most.
     `parent` is the id that it shares with the other answers (by `choice`, from 0) to one request; the prompt of a `copy`
     is paid for by another of them. `limits` are those of its key, `recharging` says that the key's budget may grow;
-    `echo` is what the face says of it again to whoever asks for it by the face's own id."""
+    `echo` is what the face says of it again to whoever asks for it by the face's own id; `cache_key` what makes a request
+    the same whose answer may be given again."""
 
     id: UUID
     account_id: UUID
@@ -84,6 +85,7 @@ class NewJob(Row, frozen=True, kw_only=True):
     recharging: bool = False
     echo: bytes | None = None
     callback: Callback | None = None
+    cache_key: bytes | None = None
 
     def pending(self) -> "Claimed":
         """The row as a claim would find it the moment it is made."""

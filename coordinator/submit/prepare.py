@@ -50,7 +50,7 @@ def by_id(asked: Submission, entry: Entry) -> Submission:
 def instead(asked: Submission, model: str) -> Submission:
     """The submission for one of its fallbacks."""
     requests = tuple(msgspec.structs.replace(request, model=model) for request in asked.requests)
-    return msgspec.structs.replace(asked, requests=requests, fallbacks=())
+    return msgspec.structs.replace(asked, requests=requests, fallbacks=(), cache_key=None)
 
 
 def prompt_tokens(request: JobRequest, vocabulary: Vocabulary) -> int:
@@ -170,6 +170,7 @@ def new_jobs(
                 recharging=key.recharge is not None,
                 echo=submission.echo,
                 callback=submission.callback,
+                cache_key=submission.cache_key if parent is None else None,
             )
         )
     return tuple(jobs)

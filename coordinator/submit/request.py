@@ -62,7 +62,8 @@ class Submission(msgspec.Struct, frozen=True):
     """Requests that are answered together, each `n` times, with the caller's terms: what every face translates into.
 
     All name the same model; `fallbacks` are tried in their order where it cannot be had. `max_tokens` as asked, `reward` in
-    stroops for each answer (None: by the model's price). `echo` is what the face has to say of it again, where it keeps it.
+    stroops for each answer (None: by the model's price). `echo` is what the face has to say of it again, where it keeps it;
+    `cache_key` what makes it the same again, where its answer may be given again.
     """
 
     requests: tuple[JobRequest, ...]
@@ -79,6 +80,7 @@ class Submission(msgspec.Struct, frozen=True):
     fallbacks: tuple[str, ...] = ()
     echo: bytes | None = None
     callback: Callback | None = None
+    cache_key: bytes | None = None
 
     @property
     def request(self) -> JobRequest:

@@ -7,6 +7,7 @@ scopes or ends of keys, so make such keys when the last of them is gone.
 
 from alembic import op
 
+from migrations.third.cached import CACHED
 from migrations.third.callbacks import CALLBACKS
 from migrations.third.keys import KEYS
 from migrations.third.parents import PARENTS
@@ -18,7 +19,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = (PARENTS, KEYS, USAGE, CALLBACKS, RESPONSES)
+SCRIPTS = (PARENTS, KEYS, USAGE, CALLBACKS, RESPONSES, CACHED)
 
 
 def upgrade() -> None:
