@@ -63,10 +63,13 @@ def add_model(
     model_id: Annotated[str | None, typer.Option("--id", help="What callers name it; needed for a file.")] = None,
     price_in: Annotated[str, typer.Option(help="GNS per million input tokens (default: as listed, or by size).")] = "",
     price_out: Annotated[str, typer.Option(help="GNS per million output tokens.")] = "",
+    guard: Annotated[
+        bool, typer.Option("--guard", help="It judges texts as Llama Guard does, for /v1/moderations.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Pin a model by its digest. Of a listed one only the header is fetched, to count tokens with."""
-    terms = Terms(model_id, _stroops("--price-in", price_in), _stroops("--price-out", price_out))
+    terms = Terms(model_id, _stroops("--price-in", price_in), _stroops("--price-out", price_out), guard)
     listed, file = named(library(), what), Path(what)
     with Console(stderr=True).status(f"pinning {what}"):
         if listed is not None:
@@ -93,8 +96,9 @@ def _tell(card: Card, sentence: str, as_json: bool) -> None:
 
 
 def _row(model: Any, source: str) -> dict[str, Any]:
+    own = {"digest": getattr(model, "digest", ""), "guard": getattr(model, "guard", False)}
     shown = ("id", "aliases", "context", "size_bytes", "quantization", "licence", "price_in", "price_out")
-    return {"from": source, **{name: getattr(model, name) for name in shown}, "digest": getattr(model, "digest", "")}
+    return {"from": source, **{name: getattr(model, name) for name in shown}, **own}
 
 
 def _stroops(option: str, gns: str) -> int | None:

@@ -20,6 +20,8 @@ from shared.model_ids import fault_of_id, file_stem
 
 FOLDER: Final = "models"
 LONGEST_NOTE: Final = 200
+GUARD: Final = "unsafe content categories"
+"""What the chat template of a Llama Guard says in any case."""
 
 
 Tell = Callable[[str], None]
@@ -28,21 +30,24 @@ Tell = Callable[[str], None]
 
 class Card(Described, frozen=True, kw_only=True):
     """What is kept of a pinned model. `vocabulary` is the SHA-256 of the file beside the card, `digest` that of the whole
-    model, which a worker must serve; `origin` says where that came from."""
+    model, which a worker must serve; `origin` says where that came from. A `guard` says of a text whether it is safe."""
 
     digest: str
     vocabulary: str
     origin: str
     size_bytes: int
     aliases: tuple[str, ...] = ()
+    guard: bool = False
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What the operator decides: the id, and the prices in stroops per million tokens (None: by list or size)."""
+    """What the operator decides: the id, the prices in stroops per million tokens (None: by list or size), and that it is a
+    guard, whatever its chat template says."""
 
     id: str | None = None
     price_in: int | None = None
     price_out: int | None = None
+    guard: bool = False
 
 
 def servable(folder: Path, tell: Tell) -> dict[str, Entry]:
@@ -153,6 +158,7 @@ def _pin(folder: Path, card: Card, terms: Terms, source: Source, header: Header)
         architecture=facts.architecture,
         price_in=card.price_in if terms.price_in is None else terms.price_in,
         price_out=card.price_out if terms.price_out is None else terms.price_out,
+        guard=terms.guard or GUARD in facts.chat_template.lower(),
     )
     write_private(place.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(card)))
     return card
@@ -188,5 +194,10 @@ def _try(file: Path, name: str) -> None:
 
 def _entry(card: Card, vocabulary: Path) -> Entry:
     return Entry(
-        **described(card), path=vocabulary, digest=card.digest, size_bytes=card.size_bytes, aliases=card.aliases
+        **described(card),
+        path=vocabulary,
+        digest=card.digest,
+        size_bytes=card.size_bytes,
+        aliases=card.aliases,
+        guard=card.guard,
     )

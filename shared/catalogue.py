@@ -44,13 +44,14 @@ class Entry(Described, frozen=True, kw_only=True):
     """A model that can be served: size in bytes.
 
     `path` is the vocabulary that tokens are counted with: the bundled GGUF, or one without weights; `digest` is the
-    SHA-256 of the whole model in hex; `aliases` are other names for it.
+    SHA-256 of the whole model in hex; `aliases` are other names for it. A `guard` says of a text whether it is safe.
     """
 
     digest: str
     path: Path
     size_bytes: int
     aliases: tuple[str, ...] = ()
+    guard: bool = False
 
 
 class Listed(Described, frozen=True, kw_only=True, forbid_unknown_fields=True):

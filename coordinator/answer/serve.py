@@ -8,7 +8,7 @@ from litestar.types import ASGIApp
 from coordinator.answer.readers import Readers
 from coordinator.answer.said import Answer, Terms
 from coordinator.answer.streamed import Streamed
-from coordinator.answer.teller import Names, Tell
+from coordinator.answer.teller import Names, Tell, TellWhole
 from coordinator.answer.whole import Whole
 from coordinator.api.bodies import body_of
 from coordinator.api.face import face_of
@@ -45,16 +45,26 @@ async def called(request: HttpRequest) -> Call:
 async def serve(request: HttpRequest, call: Call, asked: Submission, tell: Tell, *, stream: bool) -> ASGIApp:
     """Takes what is asked as durable jobs and answers as the face tells it; a client that goes away cancels them. Raises
     what the intake raises."""
+    if not stream:
+        return await serve_whole(request, call, asked, tell)
+    accepted, answers = await _taken(request, call, asked)
+    return Streamed(tell(_names(accepted)), answers, Readers(accepted.readers), accepted.trace, now=perf_counter)
+
+
+async def serve_whole(request: HttpRequest, call: Call, asked: Submission, tell: TellWhole) -> ASGIApp:
+    """The same for an answer in one piece."""
+    accepted, answers = await _taken(request, call, asked)
+    return Whole(tell(_names(accepted)), answers, Readers(accepted.readers), accepted.trace)
+
+
+async def _taken(request: HttpRequest, call: Call, asked: Submission) -> tuple[Accepted, list[Answer]]:
+    """The jobs, and how each of their answers is read."""
     face = face_of(request)
     await face.admit(request, asked)
     accepted = await face.intake.take(asked, call.key, call.sent)
     vocabulary = face.hive.vocabularies[accepted.entry.id]
     requests = [plan.request for plan in accepted.planned for _ in range(asked.n)]
-    answers = [Answer(_terms(*each, vocabulary)) for each in zip(accepted.jobs, requests, strict=True)]
-    teller, readers = tell(_names(accepted)), Readers(accepted.readers)
-    if stream:
-        return Streamed(teller, answers, readers, accepted.trace, now=perf_counter)
-    return Whole(teller, answers, readers, accepted.trace)
+    return accepted, [Answer(_terms(*each, vocabulary)) for each in zip(accepted.jobs, requests, strict=True)]
 
 
 def _terms(job: NewJob, asked: JobRequest, vocabulary: Vocabulary) -> Terms:

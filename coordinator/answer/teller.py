@@ -55,8 +55,15 @@ class Told(msgspec.Struct, frozen=True):
     end: End
 
 
-class Teller(Protocol):
-    """Tells one request's answers, by choice from 0 on: as server-sent events while they come, or as one JSON value."""
+class WholeTeller(Protocol):
+    """Tells one request's answers as one JSON value."""
+
+    def whole(self, answers: Sequence[Told], counts: Counts) -> object:
+        """All answers at once."""
+
+
+class Teller(WholeTeller, Protocol):
+    """Tells one request's answers, by choice from 0 on, also as server-sent events while they come."""
 
     def opening(self) -> bytes:
         """What goes out with the head, before any answer."""
@@ -73,9 +80,9 @@ class Teller(Protocol):
     def broken(self, error: HiveError) -> bytes:
         """The end of a stream that failed midway: nothing that looks like a normal end."""
 
-    def whole(self, answers: Sequence[Told], counts: Counts) -> object:
-        """All answers at once."""
-
 
 Tell = Callable[[Names], Teller]
 """Makes the teller of one answer."""
+
+TellWhole = Callable[[Names], WholeTeller]
+"""The same for a face that streams nothing."""

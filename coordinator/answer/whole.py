@@ -1,13 +1,15 @@
 """Answers in one piece: reads jobs to their ends and answers with JSON, for as long as the client is there."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import reduce
+from typing import Final
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from coordinator.answer.readers import Readers
 from coordinator.answer.said import Answer
-from coordinator.answer.teller import Counts, End, Teller, Told
+from coordinator.answer.teller import Counts, End, Told, WholeTeller
 from coordinator.api.answers import json_answer
 from coordinator.api.errors import error_answer
 from coordinator.api.failures import failure_of
@@ -17,6 +19,9 @@ from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Token
 from coordinator.store.rows import JobView
 from shared.chat.events import Event, merged
 from shared.errors import HiveError
+
+MUCH_TEXT: Final = 1 << 18
+"""Answers of more characters take so long to tell that others would wait for it."""
 
 
 class Gathered:
@@ -48,7 +53,7 @@ class Gathered:
 class Whole:
     """The answers in one piece."""
 
-    def __init__(self, teller: Teller, answers: Sequence[Answer], readers: Readers, trace: Trace) -> None:
+    def __init__(self, teller: WholeTeller, answers: Sequence[Answer], readers: Readers, trace: Trace) -> None:
         self._teller = teller
         self._gathered = [Gathered(answer) for answer in answers]
         self._readers = readers
@@ -78,8 +83,21 @@ class Whole:
                     await self._fail(failure, scope, receive, send)
                     return
         told = [gathered.told(self._readers.ids(choice)) for choice, gathered in enumerate(self._gathered)]
-        body = self._teller.whole(told, reduce(Counts.plus, (one.end.counts for one in told), Counts()))
-        await json_answer(body, 200, self._trace.headers())(scope, receive, send)
+        try:
+            answer = await self._said(told)
+        except HiveError as failure:
+            await self._fail(failure, scope, receive, send)
+        else:
+            await answer(scope, receive, send)
+
+    async def _said(self, told: Sequence[Told]) -> ASGIApp:
+        """The answers as the face tells them, in a thread where they are long; raises what the face cannot tell."""
+        counts = reduce(Counts.plus, (one.end.counts for one in told), Counts())
+        if sum(len(one.text) for one in told) > MUCH_TEXT:
+            body = await asyncio.to_thread(self._teller.whole, told, counts)
+        else:
+            body = self._teller.whole(told, counts)
+        return json_answer(body, 200, self._trace.headers())
 
     async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
         await error_answer(failure, self._trace.headers(), scope["path"])(scope, receive, send)

@@ -20,6 +20,9 @@ from coordinator.api.shown import ShownWorker, SwarmStatus
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
 from coordinator.openai.chat import ChatBody
+from coordinator.openai.embeddings import EmbeddingBody
+from coordinator.openai.moderations import ModerationBody
+from coordinator.openai.rerank import RerankBody
 from coordinator.openai.token_counter import Counted, CounterBody
 from coordinator.submit.placement import HEADERS
 from coordinator.web.assets import PAGE_HEADERS
@@ -40,6 +43,9 @@ class Operation(msgspec.Struct, frozen=True):
 
 OPERATIONS: Final = (
     Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
+    Operation("post", "/v1/embeddings", "OpenAI's embeddings: texts as vectors", body=EmbeddingBody),
+    Operation("post", "/v1/rerank", "Documents by how well they answer a query, as Cohere and Jina do", body=RerankBody),
+    Operation("post", "/v1/moderations", "OpenAI's moderations: a guard model's verdicts on texts", body=ModerationBody),
     Operation("get", "/v1/models", "The models that a worker serves now; ?all=true for the whole catalogue"),
     Operation("get", "/v1/models/{model_id}", "One model", answer=Offered),
     Operation(

@@ -4,11 +4,8 @@ import re
 from typing import Final
 
 LATER: Final = (
-    "/v1/embeddings",
     "/v1/responses",
     "/v1/responses/compact",
-    "/v1/rerank",
-    "/v1/moderations",
     "/v1/fine_tuning/jobs",
     "/v1/realtime",
     "/v1/images/generations",

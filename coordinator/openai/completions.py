@@ -13,13 +13,13 @@ from coordinator.answer.said import Likely
 from coordinator.answer.serve import called, serve
 from coordinator.answer.teller import Counts, End, Names, Told
 from coordinator.api.bodies import decoded
-from coordinator.api.face import Face, face_of
+from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.openai.common import MILLION, Chunks, StreamOptions, head, text_of, usage
+from coordinator.openai.inputs import Spell, speller, texts_of
 from coordinator.submit.body import CommonBody, asked_by_body, form_of, refuse_common, refuse_if, sampling_of
 from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import JobRequest, Submission, biases, choices, max_tokens_asked, seed_text, stops
-from shared.catalogue import named
 from shared.chat.events import Event
 from shared.errors import HiveError, RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
@@ -51,8 +51,6 @@ class CompletionBody(CommonBody, frozen=True, kw_only=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(CompletionBody)
-Spell = Callable[[Sequence[int]], str]
-"""How the model spells token ids."""
 
 
 def submission(
@@ -63,7 +61,7 @@ def submission(
     refuse_if(bool(body.suffix), "suffix")
     refuse_if((body.best_of or 1) > (body.n or 1), "best_of")
     refuse_if(bool(body.echo) and body.logprobs is not None, "echo with logprobs")
-    prompts = prompts_of(body.prompt, spell)
+    prompts = texts_of(body.prompt, spell, "prompt")
     if body.logprobs is not None and not 0 <= body.logprobs <= MAX_TOP:
         raise RequestError(f"logprobs must be between 0 and {MAX_TOP}, got {body.logprobs}.", param="logprobs")
     plain = JobRequest(
@@ -84,24 +82,6 @@ def submission(
         n=choices(body.n, len(prompts)),
         fallbacks=tuple(model for model in body.models or () if model != body.model),
     )
-
-
-def prompts_of(prompt: str | list[Any] | None, spell: Spell) -> list[str]:
-    """The prompts as text; raises RequestError for what is none."""
-    match prompt:
-        case str():
-            return [prompt]
-        case [int(), *_] if all(type(token) is int for token in prompt):
-            return [spell(prompt)]
-        case [_, *_] if all(isinstance(one, str) for one in prompt):
-            return list(prompt)
-        case [_, *_] if all(_is_ids(one) for one in prompt):
-            return [spell(one) for one in prompt]
-        case _:
-            message = (
-                "prompt must be a text, a list of texts, a list of token ids or a list of such lists, and not empty."
-            )
-            raise RequestError(message, param="prompt")
 
 
 class CompletionTeller:
@@ -176,24 +156,10 @@ async def completions(request: HttpRequest) -> ASGIApp:
     call = await called(request)
     body = decoded(_DECODER, call.raw)
     face = face_of(request)
-    asked = submission(body, request.headers.get, _speller(face, body.model), face.groups)
+    asked = submission(body, request.headers.get, speller(face, body.model), face.groups)
     prompts = [each.prompt or "" for each in asked.requests for _ in range(asked.n)] if body.echo else []
     tell = partial(CompletionTeller, prompts=prompts, include_usage=body.include_usage, tops=body.logprobs or 0)
     return await serve(request, call, asked, tell, stream=bool(body.stream))
-
-
-def _speller(face: Face, model: str) -> Spell:
-    def spell(ids: Sequence[int]) -> str:
-        entry = named(face.hive.catalogue, model)
-        if entry is None:
-            raise RequestError(f"The model {model[:200]!r} is not known here.", code="invalid_model", param="model")
-        return face.hive.vocabularies[entry.id].detokenise(ids).decode("utf-8", "replace")
-
-    return spell
-
-
-def _is_ids(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
 
 
 ROUTES: Final[list[Any]] = [completions]

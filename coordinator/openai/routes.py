@@ -2,6 +2,26 @@
 
 from typing import Any, Final
 
-from coordinator.openai import chat, completions, models, token_counter
+from coordinator.openai import (
+    chat,
+    completions,
+    embeddings,
+    models,
+    moderations,
+    rerank,
+    responses,
+    responses_kept,
+    token_counter,
+)
 
-ROUTES: Final[list[Any]] = [*chat.ROUTES, *completions.ROUTES, *models.ROUTES, *token_counter.ROUTES]
+ROUTES: Final[list[Any]] = [
+    *chat.ROUTES,
+    *completions.ROUTES,
+    *responses.ROUTES,
+    *responses_kept.ROUTES,
+    *embeddings.ROUTES,
+    *rerank.ROUTES,
+    *moderations.ROUTES,
+    *models.ROUTES,
+    *token_counter.ROUTES,
+]

@@ -72,8 +72,26 @@ class ChatMessage(msgspec.Struct, frozen=True):
     tool_calls: list[ToolCall] | None = None
 
 
-class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields that every face takes; unknown ones and explicit nulls mean nothing."""
+class PlacedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and by whom a request may be answered: the fields that every face takes; unknown ones and explicit nulls mean
+    nothing."""
+
+    jurisdiction: str | None = None
+    h3_cell: str | None = None
+    strict_cell: bool | None = None
+    min_trust_tier: str | None = None
+    min_evidence: str | None = None
+    delegation_cert: str | None = None
+    verifiability: str | None = None
+    owner: str | None = None
+    callback_url: Any = None
+    verify: Any = None
+    redundancy: Any = None
+    privacy: Any = None
+
+
+class CommonBody(PlacedBody, frozen=True, kw_only=True):
+    """The fields of the faces that have text written."""
 
     messages: list[ChatMessage] | None = None
     max_tokens: int | None = None
@@ -86,23 +104,11 @@ class CommonBody(msgspec.Struct, frozen=True, kw_only=True):
     repetition_penalty: float | None = None
     seed: int | str | None = None
     stop: str | list[str] | None = None
-    jurisdiction: str | None = None
-    h3_cell: str | None = None
-    strict_cell: bool | None = None
-    min_trust_tier: str | None = None
-    min_evidence: str | None = None
-    delegation_cert: str | None = None
-    verifiability: str | None = None
-    owner: str | None = None
     logit_bias: dict[str, float] | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
     response_format: Any = None
-    callback_url: Any = None
-    verify: Any = None
-    redundancy: Any = None
-    privacy: Any = None
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -134,7 +140,7 @@ def sampling_of(body: CommonBody) -> Sampling:
     )
 
 
-def asked_by_body(body: CommonBody) -> Asked:
+def asked_by_body(body: PlacedBody) -> Asked:
     """The placement words of a body."""
     return Asked(
         names=FIELDS,
@@ -149,7 +155,7 @@ def asked_by_body(body: CommonBody) -> Asked:
     )
 
 
-def refuse_common(body: CommonBody) -> None:
+def refuse_common(body: PlacedBody) -> None:
     """Refuse what would change the answer's meaning if it were ignored; raises RequestError `unsupported_parameter`."""
     refuse_if(bool(body.callback_url), "callback_url")
     refuse_if(body.verify not in (None, False, "none"), "verify")

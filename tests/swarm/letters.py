@@ -32,6 +32,10 @@ class Letters:
     format = GENERIC
     ranks, dimensions, longest_text = True, 3, 2048
 
+    def metadata(self, _key: str) -> str | None:
+        """Nothing: there is no file."""
+        return None
+
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """The bytes of the text."""
         return list(text.encode())

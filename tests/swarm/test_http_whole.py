@@ -3,70 +3,41 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
-from nacl.signing import SigningKey
 from openai import AsyncOpenAI
 
-from coordinator.api.app import public_app
-from coordinator.api.keys import key_hash, new_secret
-from coordinator.settings import Secrets, Settings
-from coordinator.store import accounts
 from coordinator.store.engine import Engine
 from shared.geo.cells import at, cell_of, format_cell, parse_cell
-from tests.swarm.floor import Floor, opened
-from tests.swarm.http_hive import PLACES, listening
+from tests.swarm.faced import Faced, facing
+from tests.swarm.floor import opened
+from tests.swarm.http_hive import PLACES
 
 CELLS = {place: format_cell(cell_of(*point)) for place, point in PLACES.items()}
 SAYS = "H3 is a hierarchical hexagonal geospatial indexing system."
 CHAT: Any = {"model": "letters", "messages": [{"role": "user", "content": "Explain H3."}]}
 
 
-class World:
+class World(Faced):
     """A face, a floor behind it, and a worker in each city by its place."""
 
-    def __init__(self, url: str, key: str, floor: Floor, places: dict[str, str]) -> None:
-        self.url, self.key, self.floor, self.places = url, key, floor, places
-
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, headers={"authorization": f"Bearer {self.key}"}, timeout=30)
+    def __init__(self, faced: Faced, places: dict[str, str]) -> None:
+        super().__init__(faced.url, faced.key, faced.floor)
+        self.places = places
 
 
 @pytest.fixture
 async def world(engine: Engine, tmp_path: Path) -> AsyncIterator[World]:
     async with opened(engine) as floor, contextlib.AsyncExitStack() as stack:
-        hive: Any = SimpleNamespace(
-            settings=Settings(state_dir=tmp_path),
-            secrets=Secrets(SigningKey.generate(), b"pepper", "admin"),
-            engine=engine,
-            hub=floor.dispatch.hub,
-            relay=floor.dispatch.relay,
-            writer=floor.writer,
-            kinds=floor.dispatch.kinds,
-            catalogue=floor.dispatch.catalogue,
-            vocabularies=floor.dispatch.vocabularies,
-            network=None,
-            clock=floor.dispatch.clock,
-        )
-        secret = new_secret(uuid4().bytes * 2)
-        async with engine.begin() as conn:
-            await accounts.create_key(
-                conn, uuid4(), floor.account, name="", secret_hash=key_hash(secret, b"pepper"), prefix="p",
-                now=datetime.now(UTC), plan="enterprise",
-            )  # fmt: skip
-        url = await stack.enter_async_context(listening(public_app(hive)))
+        faced = await stack.enter_async_context(facing(floor, tmp_path))
         places = {}
         for place, cell in CELLS.items():
             worker = floor.worker(cell=cell, says=SAYS, handle=f"@{place.replace(' ', '')}")
             await stack.enter_async_context(worker.connected(floor.url))
             places[worker.pk] = place
-        yield World(url, secret, floor, places)
+        yield World(faced, places)
 
 
 async def test_the_seeds_chat(world: World) -> None:
