@@ -16,6 +16,7 @@ import uvicorn
 from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
+from coordinator.api.told import courier_of
 from coordinator.api.wire import Http
 from coordinator.dispatch import ending, loops, watch
 from coordinator.dispatch.hub import Hub
@@ -178,7 +179,7 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
 
 
 def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
-    owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive)]
+    owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive), courier_of(hive).run()]
     return [*owned, _paying(payer)] if payer else owned
 
 

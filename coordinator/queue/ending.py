@@ -1,5 +1,7 @@
-"""What the end of a job takes with it, in the same transaction: its row, its attempt, its event and its money."""
+"""What the end of a job takes with it, in the same transaction: its row, its attempt, its event, its callback and its
+money."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +13,7 @@ from coordinator.queue.limits import KEPT, STORED
 from coordinator.settle import ledger
 from coordinator.settle.partial import Part
 from coordinator.settle.split import Split, own_share, split
-from coordinator.store import ended, limits, money, receipts
+from coordinator.store import callbacks, ended, limits, money, receipts
 from coordinator.store.changes import End, Live, Use, Work
 from coordinator.store.engine import Connection
 from coordinator.store.rows import Payable, Result
@@ -33,6 +35,8 @@ async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datet
         return
     moved = await ended.end(conn, [end for _, end in ends], now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
+    if told := Counter(job.parent or job.id for job, _ in ends if job.callback):
+        await callbacks.ended(conn, told, now)
     shares = {end.id: own_share(split(end.cost), *end.share) for _, end in ends}
     await money.owe(conn, (_payable(end, shares[end.id]) for _, end in ends if end.cost), now)
     settled = [e for job, end in ends for e in ledger.settle(end.id, job.account_id, end.worker_pk, shares[end.id])]

@@ -8,7 +8,8 @@ from coordinator.store.rows import Row
 
 
 class Live(Row, frozen=True, kw_only=True):
-    """What a move has to know of an unfinished job; its key was charged `token_ns` for each token that it may use."""
+    """What a move has to know of an unfinished job; its key was charged `token_ns` for each token that it may use, and its
+    end is to be told if it has a `callback`."""
 
     id: UUID
     state: State
@@ -29,6 +30,8 @@ class Live(Row, frozen=True, kw_only=True):
     lease_until: datetime | None
     reader_until: datetime | None
     token_ns: int = 0
+    callback: bool = False
+    parent: UUID | None = None
 
 
 class End(Row, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ START = f"""
 """  # noqa: S608  # names and states of ours
 
 _LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, tokens_in, max_tokens, hold, reward, copy, lost, store,
-    attached, due_at, lease_until, reader_until, token_ns"""
+    attached, due_at, lease_until, reader_until, token_ns, callback, parent"""
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""
     SELECT {", ".join(f"j.{name.strip()}" for name in _LIVE.split(","))}

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from coordinator.outside.schedule import Due, Outcome
+from coordinator.queue import moves
 from coordinator.store import callbacks
 from coordinator.store.callbacks import FIRST_LANE, STATES, CallbackRow, Lane
 from coordinator.store.engine import Engine
@@ -18,7 +19,7 @@ from coordinator.submit.callback import Callback
 from coordinator.submit.writer import LATE, Writer
 from shared.errors import Forbidden
 from shared.ids import new_job_id
-from tests.postgres.made import HOLD, NOW, Shop, open_shop
+from tests.postgres.made import HOLD, NOW, WORKER, Shop, check_books, complete, expire, fail, open_shop, result
 from tests.postgres.test_plans import nodes
 
 URL = "https://hooks.example/done"
@@ -46,8 +47,10 @@ async def look(engine: Engine, id_: UUID) -> CallbackRow:
 
 
 async def ended(engine: Engine, *ids: UUID, now: datetime = NOW) -> None:
+    """The callers cancelled these jobs."""
     async with engine.begin() as conn:
-        await callbacks.ended(conn, {id_: ids.count(id_) for id_ in ids}, now)
+        for id_ in ids:
+            assert await moves.cancel(conn, id_, "enough", now) is not None
 
 
 async def sent(engine: Engine, one: Due, came: Outcome, now: datetime = NOW) -> bool:
@@ -112,11 +115,32 @@ async def test_a_parents_callback_is_due_with_the_last_of_its_jobs(engine: Engin
     await asyncio.sleep(0)
     await writer.one_round()
     assert await submitting == parent
-    await ended(engine, parent, parent)
+    await ended(engine, children[2].id, children[0].id)
     assert not (await look(engine, parent)).ended
     assert (await due(engine))[0] == []
-    await ended(engine, parent)
+    await ended(engine, children[1].id)
     assert [one.id for one in (await due(engine))[0]] == [parent]
+
+
+async def test_whatever_ends_a_job_its_callback_is_due_in_that_transaction(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    jobs = [called_back(shop) for _ in range(4)]
+    await shop.submit(*jobs, shop.job())
+    held = {row.id: row for row in await shop.assigned()}
+    completed, failed, expired, rolled_back = (held[job.id] for job in jobs)
+    async with engine.begin() as conn:
+        await complete(conn, [result(completed.id, completed.attempt)], NOW)
+        await fail(conn, [(failed.id, failed.attempt, WORKER, "engine_error", "It broke.")], NOW)
+        await expire(conn, [expired.id], NOW)
+    async with engine.connect() as conn:
+        await complete(conn, [result(rolled_back.id, rolled_back.attempt)], NOW)
+        await conn.rollback()
+    assert {one.id for one in (await due(engine))[0]} == {completed.id, failed.id, expired.id}
+    async with engine.begin() as conn:
+        await complete(conn, [result(completed.id, completed.attempt)], NOW)
+        await complete(conn, [result(rolled_back.id, rolled_back.attempt)], NOW)
+    assert len((await due(engine))[0]) == 4
+    await check_books(shop)
 
 
 async def test_what_is_claimed_is_due_again_when_nobody_tells_how_it_went(engine: Engine) -> None:
