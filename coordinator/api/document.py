@@ -9,14 +9,15 @@ from litestar import get
 from litestar.types import ASGIApp
 
 from coordinator.api.answers import Answer, json_answer
+from coordinator.api.callbacks import CallbackJson, CallbackList, WebhookSecret
 from coordinator.api.earned import Earned
 from coordinator.api.guards import Guards
 from coordinator.api.job_body import JobBody
 from coordinator.api.offered import Offered
 from coordinator.api.own_key import OwnKey
-from coordinator.api.offered import Offered
 from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownWorker, SwarmStatus
+from coordinator.api.usage import Balance, Usage
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
 from coordinator.openai.chat import ChatBody
@@ -25,6 +26,7 @@ from coordinator.openai.moderations import ModerationBody
 from coordinator.openai.rerank import RerankBody
 from coordinator.openai.token_counter import Counted, CounterBody
 from coordinator.submit.placement import HEADERS
+from coordinator.thehive.v2 import TaskBody
 from coordinator.web.assets import PAGE_HEADERS
 from shared.receipt import SignedReceipt
 
@@ -62,6 +64,14 @@ OPERATIONS: Final = (
     Operation("delete", "/hive/jobs/{job_id}", "Cancel a job", answer=JobJson),
     Operation("get", "/hive/jobs/{job_id}/events", "Follow a job: server-sent events status, token, done, error"),
     Operation("get", "/hive/key", "What the key that this is sent with may do, and what is left", answer=OwnKey),
+    Operation("get", "/hive/usage", "What the account used: ?from, ?to, ?by=day,key,model, ?format=csv", answer=Usage),
+    Operation("get", "/hive/balance", "What the account has left, and the key's budget of it", answer=Balance),
+    Operation("get", "/hive/callbacks", "The account's callbacks: ?state, ?limit, ?cursor", answer=CallbackList),
+    Operation("post", "/hive/callbacks/{job_id}/replay", "Send a callback again", answer=CallbackJson),
+    Operation("get", "/hive/webhook-secret", "The secret that callbacks are signed with", answer=WebhookSecret),
+    Operation("post", "/hive/webhook-secret/rotate", "Sign with a new one, for a day with both", answer=WebhookSecret),
+    Operation("post", "/api/v3/chat/completions", "thehive's V3; with callback_url a task", body=ChatBody),
+    Operation("post", "/api/v2/task/async", "thehive's V2: a task, told of at its callback_url", body=TaskBody),
     Operation("get", "/hive/receipts/{job_id}", "The signed receipt of a job", answer=SignedReceipt, public=True),
     Operation("get", "/hive/status", "The swarm in numbers", answer=SwarmStatus, public=True),
     Operation("get", "/hive/models", "Every model of the catalogue, and who serves it now", public=True),

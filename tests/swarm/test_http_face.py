@@ -7,10 +7,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from coordinator.api import earned, jobs, own_key, owner, public, why_idle
+from coordinator.api import callbacks, earned, jobs, own_key, owner, public, why_idle
 from coordinator.api.document import OPERATIONS
 from coordinator.openai import routes as openai
 from coordinator.store.engine import Engine
+from coordinator.thehive import v2, v3
 from tests.swarm.http_hive import MODEL, Served, make_key, online, serving
 from tests.swarm.test_http_jobs import JOB, error_of
 
@@ -142,12 +143,15 @@ def test_every_route_is_in_the_document() -> None:
         (method.lower(), path.replace(":uuid", "").replace(":str", "").replace(":path", ""))
         for handler in (
             *jobs.ROUTES,
+            *callbacks.ROUTES,
             *own_key.ROUTES,
             *public.ROUTES,
             *earned.ROUTES,
             *why_idle.ROUTES,
             *owner.ROUTES,
             *openai.ROUTES,
+            *v2.ROUTES,
+            *v3.ROUTES,
         )
         for path in handler.paths
         for method in handler.http_methods
