@@ -15,7 +15,8 @@ from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.intake import Accepted, Sent
 from coordinator.api.jobs import body_hash, idempotency_key
-from coordinator.store.rows import KeyRow, NewJob
+from coordinator.store.callers import KeyRow
+from coordinator.store.rows import NewJob
 from coordinator.submit.request import JobRequest, Submission
 from shared.chat.constraint import offered_tools
 from shared.tokens import Vocabulary

@@ -18,9 +18,8 @@ from coordinator.api.hive import HttpRequest
 from coordinator.api.keys import SCOPES, key_hash, new_secret, shown_prefix
 from coordinator.api.views import instant
 from coordinator.store import accounts
-from coordinator.store.accounts import KeyTerms
+from coordinator.store.callers import KeyRow, KeyTerms, Recharge
 from coordinator.store.engine import Connection, alone
-from coordinator.store.rows import KeyRow, Recharge
 from coordinator.submit.plans import PLANS
 from shared.errors import NotFound, RequestError
 from shared.ids import to_gns

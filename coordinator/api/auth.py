@@ -8,8 +8,8 @@ from coordinator.api.errors import speaks_openai
 from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.keys import key_hash, refuse_scope, sent_secret, unauthorized
 from coordinator.store import accounts, limits
+from coordinator.store.callers import KeyRow
 from coordinator.store.engine import alone
-from coordinator.store.rows import KeyRow
 from coordinator.submit.limits import headers
 
 REMEMBERED_S: Final = 1.0

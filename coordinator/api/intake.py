@@ -20,8 +20,9 @@ from coordinator.dispatch.relay import Reader
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import views
+from coordinator.store.callers import KeyRow
 from coordinator.store.engine import alone
-from coordinator.store.rows import JobView, KeyRow, Kind, KindSpec, NewJob
+from coordinator.store.rows import JobView, Kind, KindSpec, NewJob
 from coordinator.submit.admission import within
 from coordinator.submit.limits import spent
 from coordinator.submit.images import with_images

@@ -14,9 +14,8 @@ from coordinator.api.hive import HttpRequest
 from coordinator.api.keys import SCOPES
 from coordinator.api.views import instant
 from coordinator.store import accounts
-from coordinator.store.accounts import Spending
+from coordinator.store.callers import KeyRow, Spending
 from coordinator.store.engine import alone
-from coordinator.store.rows import KeyRow
 from coordinator.submit.limits import Left, left
 from coordinator.submit.plans import Limits
 from shared.ids import to_gns

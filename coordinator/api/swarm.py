@@ -13,8 +13,9 @@ from coordinator.api.hive import Hive
 from coordinator.api.offered import Offered, Written, offered, written
 from coordinator.api.shown import ShownWorker, SwarmStatus, ledger_of, rate, shown_worker, status
 from coordinator.store import views, workers
+from coordinator.store.callers import KeyRow
 from coordinator.store.engine import alone
-from coordinator.store.rows import KeyRow, StatusNumbers
+from coordinator.store.rows import StatusNumbers
 from shared.catalogue import named
 
 FRESH_S: Final = 1.0

@@ -10,7 +10,7 @@ from coordinator.api.answers import json_answer
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.offered import Offered
-from coordinator.store.rows import KeyRow
+from coordinator.store.callers import KeyRow
 from shared.errors import NotFound, RequestError
 
 _TRUE: Final = ("true", "1")

@@ -11,8 +11,8 @@ from sqlalchemy import case, func, insert, or_, select, text, update
 from coordinator.settle import ledger
 from coordinator.store import money
 from coordinator.store.batch import Batch
+from coordinator.store.callers import AccountRow, KeyRow, KeyTerms, Recharge, Spending
 from coordinator.store.engine import Connection
-from coordinator.store.rows import AccountRow, KeyRow, Recharge, Row
 from coordinator.store.tables import accounts, key_spend, keys, spend
 from coordinator.submit.plans import limits_of
 
@@ -49,27 +49,7 @@ _RECHARGE = text(f"""
 """)  # noqa: S608  # names of ours
 
 
-class KeyTerms(Row, frozen=True, kw_only=True):
-    """What is set for one key: `scopes` (None: all), its end, requests and tokens a minute and jobs at once in place of its
-    plan's, and how its budget grows."""
-
-    scopes: list[str] | None = None
-    expires_at: datetime | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    at_once: int | None = None
-    recharge: Recharge | None = None
-
-
 USUAL = KeyTerms()
-
-
-class Spending(Row, frozen=True, kw_only=True):
-    """A key's money in stroops: its budget (None: no limit), what is held for running jobs, and what is gone."""
-
-    budget: int | None
-    held: int
-    spent: int
 
 
 async def create_account(conn: Connection, id_: UUID, name: str, now: datetime) -> None:

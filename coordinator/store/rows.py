@@ -248,47 +248,6 @@ class ModelRow(Row, frozen=True, kw_only=True):
     last_seen: datetime
 
 
-class Recharge(Row, frozen=True, kw_only=True):
-    """How a key's budget grows out of its account's credit, in stroops: by `amount` when a hold does not fit or would leave
-    less than `below`, and by `daily` at most in a UTC day."""
-
-    amount: int
-    below: int = 0
-    daily: int | None = None
-
-
-class KeyRow(Row, frozen=True, kw_only=True):
-    """An API key without its secret; `budget` in stroops, None for no limit; `models` and `scopes` None for all of them;
-    `limits` are its own and its plan's. The secret before the last rotation works until `old_until`; for a key that was
-    found by that one `expires_at` is its end."""
-
-    id: UUID
-    account_id: UUID
-    name: str
-    plan: str | None
-    prefix: str
-    budget: int | None
-    models: list[str] | None
-    created_at: datetime
-    revoked_at: datetime | None
-    scopes: list[str] | None = None
-    expires_at: datetime | None = None
-    old_until: datetime | None = None
-    limits: Limits = UNLIMITED
-    recharge: Recharge | None = None
-
-
-class AccountRow(Row, frozen=True, kw_only=True):
-    """An account and its money: `credit` was granted, `held` is for running jobs, `spent` is gone."""
-
-    id: UUID
-    name: str
-    created_at: datetime
-    credit: int
-    held: int
-    spent: int
-
-
 class StatusNumbers(Row, frozen=True, kw_only=True):
     """The swarm's work: live jobs by state, ended ones and their tokens since the beginning, GNS paid in stroops."""
 

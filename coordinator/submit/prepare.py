@@ -10,7 +10,8 @@ import msgspec
 
 from coordinator.match.needs import TASKS, Need, price_class
 from coordinator.settle.split import split
-from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
+from coordinator.store.callers import KeyRow
+from coordinator.store.rows import Kind, KindSpec, NewJob
 from coordinator.submit.kinds import context_class
 from coordinator.submit.price import cost
 from coordinator.submit.request import JobRequest, Submission
@@ -37,6 +38,14 @@ def known_model(asked: Submission, catalogue: Mapping[str, Entry], key: KeyRow) 
     if key.models is not None and entry.id not in key.models and model not in key.models:
         raise Forbidden(f"This key may not use {model!r}.", code="model_not_allowed", param=param)
     return entry
+
+
+def servable(asked: Submission, catalogue: Mapping[str, Entry], key: KeyRow) -> Entry | None:
+    """The catalogue's entry of the first model that is asked for; None if this key cannot have it here."""
+    try:
+        return known_model(asked, catalogue, key)
+    except RequestError:
+        return None
 
 
 def by_id(asked: Submission, entry: Entry) -> Submission:

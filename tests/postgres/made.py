@@ -16,8 +16,9 @@ from coordinator.queue.limits import LEASE
 from coordinator.queue.moves import Reports
 from coordinator.settle import ledger
 from coordinator.store import accounts, jobs, kinds
+from coordinator.store.callers import AccountRow
 from coordinator.store.engine import Connection, Engine
-from coordinator.store.rows import AccountRow, Ask, Assignment, Claimed, Kind, KindSpec, NewJob, Outcome, Result
+from coordinator.store.rows import Ask, Assignment, Claimed, Kind, KindSpec, NewJob, Outcome, Result
 from coordinator.submit.writer import Writer
 from shared.ids import new_job_id
 from shared.receipt import Receipt

@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from coordinator.store import accounts
-from coordinator.store.accounts import KeyTerms, Spending
+from coordinator.store.callers import KeyTerms, Recharge, Spending
 from coordinator.store.engine import Engine
-from coordinator.store.rows import NewJob, Recharge
+from coordinator.store.rows import NewJob
 from coordinator.submit.writer import Writer
 from shared.errors import BudgetExceeded, Forbidden, HiveError
 from tests.postgres.made import HOLD, NOW, Shop, check_books, open_shop
@@ -37,8 +37,8 @@ async def told(shop: Shop, *jobs: NewJob, writers: int = 1) -> list[type[HiveErr
     return [type(one) if isinstance(one, HiveError) else None for one in said]
 
 
-def jobs(shop: Shop, count: int, **different: object) -> list[NewJob]:
-    return [shop.job(recharging=True, **different) for _ in range(count)]
+def jobs(shop: Shop, count: int, hold: int = HOLD) -> list[NewJob]:
+    return [shop.job(recharging=True, hold=hold) for _ in range(count)]
 
 
 @pytest.mark.parametrize("writers", [1, 4])

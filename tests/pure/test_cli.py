@@ -84,7 +84,7 @@ def test_garbage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (("up", "--workers", "2", "--worker-cells", "871e8052affffff"), "1 cells for 2 workers"),
         (("up", "--workers", "1", "--worker-cells", "nonsense"), "--worker-cells"),
         (("up", "--workers", "1", "--worker-tiers", "king"), "--worker-tiers"),
-        (("keys", "create", "--plan", "pro"), "rate limits"),
+        (("keys", "create", "--expires", "soon"), "--expires soon is no time"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(args: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 
 from coordinator.match.needs import PER, Need, least
 from coordinator.settle.split import split
-from coordinator.store.rows import KeyRow, Kind, KindSpec, NewJob
+from coordinator.store.callers import KeyRow
+from coordinator.store.rows import Kind, KindSpec, NewJob
 from coordinator.submit.placement import Placement
 from coordinator.submit.prepare import ENTROPY, Planned, Size, kind_of, known_model, new_jobs, room
 from coordinator.submit.price import LEAST, cost

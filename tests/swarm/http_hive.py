@@ -24,7 +24,7 @@ from coordinator.match.rules import ModelFacts, WorkerFacts
 from coordinator.queue.lifecycle import State
 from coordinator.settings import Secrets, Settings
 from coordinator.store import accounts, views
-from coordinator.store.accounts import KeyTerms
+from coordinator.store.callers import KeyTerms
 from coordinator.store.engine import Engine
 from coordinator.store.rows import NewJob
 from coordinator.submit.kinds import KindCache
