@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import demo, engine, engines, first_token, idle, limits, models_list, swarm_rates
+from tests.bench import demo, engine, engines, faces, first_token, idle, limits, models_list, streams, swarm_rates
 from tests.bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -21,6 +21,8 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "first-token": first_token.measure,
     "engine": engine.measure,
     "variants": engines.measure,
+    "faces": faces.measure,
+    "streams": streams.measure,
     "models": models_list.measure,
     "limits": limits.measure,
     "idle": idle.measure,

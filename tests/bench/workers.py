@@ -1,13 +1,14 @@
 """A process of scripted workers that answer everything at once: `python -m tests.bench.workers`, told on stdin.
 
-Until stdin closes; then it prints when (monotonic ns) each job's offer came.
+Until stdin closes; then it prints when (monotonic ns) each job's offer came. With `pace_s` they write a frame of
+`chunk` tokens only so often.
 """
 
 import asyncio
 import contextlib
 import sys
 import time
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import uvloop
@@ -19,6 +20,19 @@ from tests.swarm.scripted import ScriptedWorker, speak
 
 SAYS = "H3 divides the whole surface of the earth into hexagons, and each of them into seven smaller ones."
 HEARTBEAT_S = 5.0
+
+
+class Ticks(asyncio.Event):
+    """An event that whoever waits for it gets after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def wait(self) -> Literal[True]:
+        """Waits."""
+        await asyncio.sleep(self._seconds)
+        return True
 
 
 async def main() -> None:
@@ -33,11 +47,19 @@ async def main() -> None:
         offers[offer.body.job_id] = time.monotonic_ns()
         await speak(worker, offer)
 
+    gate = Ticks(told["pace_s"]) if "pace_s" in told else None
+
     async with contextlib.AsyncExitStack() as stack:
         workers = []
         for _ in range(told["workers"]):
             worker = ScriptedWorker(
-                model=model, tokeniser=vocabulary, slots=told["slots"], says=SAYS, chunk=16, script=stamped
+                model=model,
+                tokeniser=vocabulary,
+                slots=told["slots"],
+                says=SAYS,
+                chunk=told.get("chunk", 16),
+                script=stamped,
+                gate=gate,
             )
             workers.append(await stack.enter_async_context(worker.connected(told["url"])))
         print(msgspec.json.encode("ready").decode(), flush=True)
