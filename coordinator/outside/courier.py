@@ -103,7 +103,8 @@ class Courier:
                 return
             came = outcome(answer, tries, now, self._chance())
             await callbacks.record(conn, one.id, calls, came, now)
-        log.info("callback", id=str(one.id), state=came.state, tries=tries, status=came.status)
+        if came.state == "dead":
+            log.warning("a callback is given up", id=str(one.id), calls=calls, status=came.status)
 
     async def _called(self, one: Due) -> int | str | None:
         """The status that was answered, or why there is none; None while there is nothing to tell."""

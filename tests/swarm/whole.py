@@ -93,10 +93,10 @@ _UNSEEN: Final = ScriptedWorker(model=MODEL, tokeniser=None).capabilities.hardwa
 
 
 @asynccontextmanager
-async def coordinating(database_url: str, state_dir: Path) -> AsyncIterator[Swarm]:
+async def coordinating(database_url: str, state_dir: Path, **settings: Any) -> AsyncIterator[Swarm]:
     """A coordinator that listens, without workers; when the block ends without an error, its books must balance."""
     told = state_dir / "addresses.json"
-    hive = build(Settings(state_dir=state_dir, port=0, admin_port=0, ready_file=told), database_url)
+    hive = build(Settings(state_dir=state_dir, port=0, admin_port=0, ready_file=told, **settings), database_url)
     async with serving(hive):
         urls = msgspec.json.decode(told.read_bytes())
         headers = {"authorization": f"Bearer {hive.secrets.admin_key}"}
