@@ -8,7 +8,7 @@ from litestar.response import Response
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.anthropic import messages as anthropic
-from coordinator.api import admin, callbacks, document, earned, jobs, own_key, owner, public, why_idle
+from coordinator.api import admin, callbacks, document, earned, jobs, own_key, owner, public, usage, why_idle
 from coordinator.api.answers import ENCODER, JSON_TYPE
 from coordinator.api.bodies import MAX_BODY
 from coordinator.api.errors import as_hive_error, body_at, error_headers, internal_error
@@ -25,7 +25,7 @@ def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -
     """What everybody talks to; `extra` are routes that other parts bring, such as the workers' socket."""
     workers = [*earned.ROUTES, *why_idle.ROUTES, *owner.ROUTES]
     faces = [*openai.ROUTES, *anthropic.ROUTES, *v2.ROUTES, *v3.ROUTES]
-    own = [*jobs.ROUTES, *callbacks.ROUTES, *own_key.ROUTES]
+    own = [*jobs.ROUTES, *callbacks.ROUTES, *own_key.ROUTES, *usage.ROUTES]
     routes = [*own, *public.ROUTES, *workers, *faces, *document.ROUTES, *assets.ROUTES, *(extra or [])]
     return Front(_litestar(routes, hive), networks(hive.settings.trusted_proxies), cors=True)
 
@@ -33,7 +33,7 @@ def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -
 def admin_app(hive: Hive) -> ASGIApp:
     """What only the operator talks to: keys, credit, metrics. Pages of other origins cannot read it."""
     return Front(
-        _litestar([*admin.ROUTES, *callbacks.ADMIN_ROUTES], hive, guards=[admin.admit_operator]),
+        _litestar([*admin.ROUTES, *callbacks.ADMIN_ROUTES, *usage.ADMIN_ROUTES], hive, guards=[admin.admit_operator]),
         networks(hive.settings.trusted_proxies),
         cors=False,
     )

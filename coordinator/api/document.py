@@ -18,6 +18,7 @@ from coordinator.api.own_key import OwnKey
 from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownWorker, SwarmStatus
 from coordinator.api.usage import Balance, Usage
+from coordinator.api.usage import Balance, Usage
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
 from coordinator.openai.chat import ChatBody
@@ -64,6 +65,8 @@ OPERATIONS: Final = (
     Operation("delete", "/hive/jobs/{job_id}", "Cancel a job", answer=JobJson),
     Operation("get", "/hive/jobs/{job_id}/events", "Follow a job: server-sent events status, token, done, error"),
     Operation("get", "/hive/key", "What the key that this is sent with may do, and what is left", answer=OwnKey),
+    Operation("get", "/hive/usage", "What the account used: ?from, ?to, ?by=day,key,model, ?format=csv", answer=Usage),
+    Operation("get", "/hive/balance", "What the account has left, and the key's budget of it", answer=Balance),
     Operation("get", "/hive/usage", "What the account used: ?from, ?to, ?by=day,key,model, ?format=csv", answer=Usage),
     Operation("get", "/hive/balance", "What the account has left, and the key's budget of it", answer=Balance),
     Operation("get", "/hive/callbacks", "The account's callbacks: ?state, ?limit, ?cursor", answer=CallbackList),

@@ -65,7 +65,7 @@ async def own_key(request: HttpRequest) -> ASGIApp:
             plan=key.plan,
             limits=key.limits,
             remaining={str(what): one for what, one in remaining.items()},
-            budget=_budget(key, spending),
+            budget=budget_of(key, spending),
             models=key.models,
             scopes=key.scopes or list(SCOPES),
             created_at=instant(key.created_at),
@@ -74,12 +74,13 @@ async def own_key(request: HttpRequest) -> ASGIApp:
     )
 
 
-ROUTES: Final[list[Any]] = [own_key]
-
-
-def _budget(key: KeyRow, spending: Spending) -> Budget | None:
+def budget_of(key: KeyRow, spending: Spending) -> Budget | None:
+    """What a key may spend; None where that is as much as its account has."""
     if spending.budget is None:
         return None
     rest = spending.budget - spending.held - spending.spent
     recharge = None if key.recharge is None else to_gns(key.recharge.amount)
     return Budget(to_gns(spending.budget), to_gns(spending.held), to_gns(spending.spent), to_gns(rest), recharge)
+
+
+ROUTES: Final[list[Any]] = [own_key]

@@ -7,19 +7,21 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from coordinator.store import earnings, ended, kinds, payables
+from coordinator.store import earnings, ended, kinds, payables, usage
 from coordinator.store.engine import Connection, Engine
 from tests.postgres.made import NOW, WORKER, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of
 
 STATEMENTS = {
     "sums": earnings.SUMS, "days": earnings.DAYS, "payments": earnings.PAYMENTS, "owner": earnings.OWNER,
-    "tally": ended.TALLY, "mature": str(payables.MATURE),
+    "tally": ended.TALLY, "mature": str(payables.MATURE), "usage": usage.OF_ONE, "usage of all": usage.OF_ALL,
 }  # fmt: skip
 FILL = """
     INSERT INTO worker_sums SELECT lpad(n::text, 64, '0'), n, 0, 0, 0 FROM generate_series(1, 3000) n;
     INSERT INTO worker_days SELECT lpad((n % 300)::text, 64, '0'), date '2026-01-01' + n / 300, 'm', 1, 1, 1, 1, now()
         FROM generate_series(1, 30000) n;
+    INSERT INTO usage_days SELECT CAST(lpad((n % 300)::text, 32, '0') AS uuid), date '2026-01-01' + n / 300,
+        gen_random_uuid(), 'm', 1, 1, 1, 1, 1 FROM generate_series(1, 30000) n;
     INSERT INTO payout_channels (account, seq) VALUES ('G', 1);
     INSERT INTO payout_batches (channel, seq, state, memo_root, total, created_at)
         SELECT 'G', n, 'failed', '', 1, now() FROM generate_series(1, 1000) n;
@@ -50,7 +52,7 @@ async def test_nothing_walks_through_a_table(engine: Engine, full: bool) -> None
         for part in FILL.split(";") if full else ():
             await conn.execute(text(part))
         if full:
-            await conn.execute(text("ANALYZE worker_sums, worker_days, payout_orders, payout_batches"))
+            await conn.execute(text("ANALYZE worker_sums, worker_days, usage_days, payout_orders, payout_batches"))
     async with engine.connect() as conn:
         found = {name: list(walks(await plan_of(conn, statement))) for name, statement in STATEMENTS.items()}
     assert found == {name: [] for name in STATEMENTS}
