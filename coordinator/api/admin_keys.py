@@ -133,8 +133,8 @@ def _refuse_odd_words(wanted: NewKey) -> None:
     for param, word in words:
         if word is not None and (len(word) > MAX_WORD or not word.isprintable()):
             raise RequestError(f"{param} takes up to {MAX_WORD} printable characters.", param=param)
-    if unknown := sorted(set(wanted.scopes or []) - set(SCOPES)):
-        said = f"There is no scope {unknown[0][:64]!r}; the scopes are {', '.join(SCOPES)}."
+    if wanted.scopes is not None and not set(SCOPES) >= set(wanted.scopes) > set():
+        said = f"scopes takes one or more of {', '.join(SCOPES)}; leave it out for all of them."
         raise RequestError(said, param="scopes")
 
 
@@ -153,7 +153,7 @@ def _terms(wanted: NewKey, now: datetime) -> KeyTerms:
     if expires_at is not None and expires_at <= now:
         raise RequestError("expires_at is in the past.", param="expires_at")
     return KeyTerms(
-        scopes=wanted.scopes or None, expires_at=expires_at, rpm=wanted.rpm, tpm=wanted.tpm, at_once=wanted.at_once,
+        scopes=wanted.scopes, expires_at=expires_at, rpm=wanted.rpm, tpm=wanted.tpm, at_once=wanted.at_once,
         recharge=_recharge(wanted),
     )  # fmt: skip
 

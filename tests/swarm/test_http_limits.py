@@ -211,6 +211,7 @@ async def test_a_rotated_key_has_two_secrets_until_the_overlap_ends(served: Serv
         ({"rpm": 0}, "rpm"),
         ({"tpm": 10**10}, "tpm"),
         ({"scopes": ["write"]}, "scopes"),
+        ({"scopes": []}, "scopes"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"recharge": 1}, "budget"),
         ({"recharge_daily": 1, "budget": 1}, "recharge"),

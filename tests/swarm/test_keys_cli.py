@@ -94,7 +94,7 @@ async def test_a_key_is_rotated_and_both_secrets_work(swarm: Swarm) -> None:
         (("create", "--plan", "gold"), "There is no plan 'gold'"),
         (("create", "--plan", "free", "--rpm", "3"), "counts by the day"),
         (("create", "--expires", "soon"), "--expires soon is no time"),
-        (("create", "--scopes", "all"), "There is no scope 'all'"),
+        (("create", "--scopes", "all"), "scopes takes one or more of inference, jobs, read"),
         (("rotate", "nothing"), "No key is called nothing"),
         (("rotate", "x", "--overlap", "long"), "--overlap long is no length of time"),
     ],
