@@ -2,9 +2,12 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from coordinator.queue import moves
 from coordinator.store import limits
 from coordinator.store.engine import Engine, connect
 from coordinator.store.limits import Charged
@@ -13,7 +16,8 @@ from coordinator.submit.limits import charges, left
 from coordinator.submit.plans import PLANS, UNLIMITED, Limits
 from coordinator.submit.writer import Writer
 from shared.errors import Conflict, Forbidden, HiveError, RateLimited, RequestError
-from tests.postgres.made import HOLD, NOW, Shop, check_books, open_shop
+from tests.postgres.made import HOLD, NOW, WORKER, Shop, check_books, complete, fail, open_shop, result
+from tests.postgres.test_plans import plan_of
 from tests.postgres.test_writer import answers
 
 TOKENS = 110
@@ -118,3 +122,54 @@ async def test_others_of_a_group_are_not_touched(engine: Engine) -> None:
     assert [e is None for e in said] == [True, True, False, True, False, True]
     async with engine.connect() as conn:
         assert await limits.read(conn, free.key) == {}
+
+
+ENDS: dict[str, tuple[int, Any]] = {
+    "completed": (13, lambda conn, id_: complete(conn, [result(id_, 1)], NOW)),
+    "failed": (0, lambda conn, id_: fail(conn, [(id_, 1, WORKER, "engine", "broken")], NOW)),
+    "cancelled": (0, lambda conn, id_: moves.cancel(conn, id_, "gone", NOW)),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_what_was_not_used_comes_back_when_the_job_ends(engine: Engine, how: str) -> None:
+    shop, allowed = await open_shop(engine), Limits(requests=10, tokens=10_000)
+    assert await told([Writer(engine)], [shop.job(limits=allowed), shop.job()]) == [None, None]
+    assert (await remaining(shop, allowed))[1] == 10_000 - TOKENS
+    used, end = ENDS[how]
+    for job in await shop.assigned():
+        async with engine.begin() as conn:
+            await end(conn, job.id)
+    assert await remaining(shop, allowed) == (9, 10_000 - used)
+
+
+async def test_coordinators_that_end_and_submit_at_once_do_not_wait_for_each_other(engine: Engine) -> None:
+    shop, allowed = await open_shop(engine), Limits(requests=10**6, tokens=10**9)
+    await told([Writer(engine)], [shop.job(limits=allowed) for _ in range(60)])
+    held = await shop.assigned()
+
+    async def end(id_: Any) -> None:
+        async with engine.begin() as conn:
+            await complete(conn, [result(id_, 1)], NOW)
+
+    others = told([Writer(engine), Writer(engine)], [shop.job(limits=allowed) for _ in range(120)])
+    said, *_ = await asyncio.gather(others, *(end(job.id) for job in held))
+    assert said == [None] * 120
+    assert await remaining(shop, allowed) == (10**6 - 180, 10**9 - 120 * TOKENS - 60 * 13)
+
+
+async def test_a_charge_looks_its_rows_up_however_many_keys_there_are(engine: Engine) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(
+            text("INSERT INTO limits SELECT gen_random_uuid(), 'requests', n FROM generate_series(1, 20000) n")
+        )
+        await conn.execute(text("ANALYZE limits"))
+    async with engine.connect() as conn:
+        for statement in (limits._CHARGE, limits._OPEN, limits._GIVE_BACK):
+            left_, scans = [await plan_of(conn, str(statement))], []
+            while left_:
+                node = left_.pop()
+                left_ += node.get("Plans", [])
+                if node.get("Relation Name") == "limits" and node["Node Type"] != "ModifyTable":
+                    scans.append((node["Node Type"], "key_id" in node.get("Index Cond", "")))
+            assert set(scans) == {("Index Scan", True)}
