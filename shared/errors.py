@@ -118,6 +118,12 @@ class Unavailable(HiveError):
     type = "service_unavailable"
 
 
+class ModelLoading(Unavailable):
+    """A worker is loading the model for longer than a client waits."""
+
+    code = "model_loading"
+
+
 class JobTimeout(HiveError):
     """The job was claimed but not completed in time."""
 

@@ -19,9 +19,11 @@ from coordinator.queue.limits import NO_PROGRESS
 from coordinator.store import workers
 from coordinator.store.engine import Away
 from coordinator.verify.checks import read_receipt
+from shared.errors import ModelLoading
 from shared.protocol.messages import (
     Accept,
     Ack,
+    Cancel,
     CloseCode,
     Decline,
     Done,
@@ -34,6 +36,9 @@ from shared.protocol.messages import (
     ToCoordinator,
     Tokens,
 )
+
+TOO_LONG_MS: Final = 60_000
+"""For so long a client waits for a model that is being loaded."""
 
 LOADING_MS: Final = NO_PROGRESS // timedelta(milliseconds=1)
 """How long an attempt may load its model."""
@@ -82,7 +87,7 @@ def _about(
             attempt.advance((1, 0), now)
         case Progress():
             attempt.stage = Stage.RUNNING
-            _progress(attempt, message, now)
+            _progress(d, session, attempt, message, now)
         case Tokens():
             attempt.stage = Stage.RUNNING
             attempt.advance((2, message.offset + len(message.ids)), now)
@@ -98,11 +103,19 @@ def _about(
             assert_never(message)
 
 
-def _progress(attempt: Attempt, message: Progress, now: int) -> None:
-    """A prompt is read further and further; a model may load for as long as a job may wait for progress at all."""
+def _progress(d: Dispatch, session: Session, attempt: Attempt, message: Progress, now: int) -> None:
+    """A prompt is read further and further; a model may load for as long as a job may wait for progress at all, but a
+    client that waits for its answer is told sooner."""
+    loads_for = now - attempt.offered_at
     if message.stage == "prefill":
         attempt.advance((1, message.done), now)
-    elif attempt.reach <= (1, 0) and now - attempt.offered_at < LOADING_MS:
+    elif attempt.reach > (1, 0):
+        return
+    elif attempt.job.attached and loads_for >= TOO_LONG_MS:
+        session.send(Cancel(message.job_id, message.attempt, "the client does not wait for the model"))
+        attempt.stage = Stage.OVER
+        d.report(GaveUp(attempt, ModelLoading.code, "The worker is still loading the model; ask again in a while."))
+    elif loads_for < LOADING_MS:
         attempt.progress_at = now
 
 
