@@ -13,11 +13,10 @@ from coordinator.api.callbacks import CallbackJson, CallbackList, WebhookSecret
 from coordinator.api.earned import Earned
 from coordinator.api.guards import Guards
 from coordinator.api.job_body import JobBody
-from coordinator.api.offered import Offered
+from coordinator.api.offered import Offered, OfferedList
 from coordinator.api.own_key import OwnKey
 from coordinator.api.owner import Link, LinkBody
-from coordinator.api.shown import ShownWorker, SwarmStatus
-from coordinator.api.usage import Balance, Usage
+from coordinator.api.shown import ShownWorker, SwarmStatus, WorkerList
 from coordinator.api.usage import Balance, Usage
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
@@ -33,7 +32,7 @@ from shared.receipt import SignedReceipt
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One route: `answer` None is a stream or a shape of OpenAI's, which `says` names."""
+    """One route: `answer` None is a stream or a shape of OpenAI's, which `says` names; `query` are its parameters."""
 
     method: str
     path: str
@@ -42,14 +41,20 @@ class Operation(msgspec.Struct, frozen=True):
     body: type | None = None
     answer: type | None = None
     public: bool = False
+    query: tuple[str, ...] = ()
 
 
+_PAGE_OF: Final = ("limit", "cursor")
 OPERATIONS: Final = (
     Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
     Operation("post", "/v1/embeddings", "OpenAI's embeddings: texts as vectors", body=EmbeddingBody),
-    Operation("post", "/v1/rerank", "Documents by how well they answer a query, as Cohere and Jina do", body=RerankBody),
-    Operation("post", "/v1/moderations", "OpenAI's moderations: a guard model's verdicts on texts", body=ModerationBody),
-    Operation("get", "/v1/models", "The models that a worker serves now; ?all=true for the whole catalogue"),
+    Operation(
+        "post", "/v1/rerank", "Documents by how well they answer a query, as Cohere and Jina do", body=RerankBody
+    ),
+    Operation(
+        "post", "/v1/moderations", "OpenAI's moderations: a guard model's verdicts on texts", body=ModerationBody
+    ),
+    Operation("get", "/v1/models", "The models that a worker serves now; all=true for all", query=("all",)),
     Operation("get", "/v1/models/{model_id}", "One model", answer=Offered),
     Operation(
         "post",
@@ -58,18 +63,22 @@ OPERATIONS: Final = (
         body=CounterBody,
         answer=Counted,
     ),
-    Operation("get", "/v1/model/info", "The model that ?model= names", answer=Offered),
+    Operation("get", "/v1/model/info", "The model that is named", answer=Offered, query=("model",)),
     Operation("post", "/hive/jobs", "Submit a job", status=201, body=JobBody, answer=JobCreated),
-    Operation("get", "/hive/jobs", "The account's jobs, the newest first: ?status, ?limit, ?cursor", answer=JobList),
+    Operation("get", "/hive/jobs", "The account's jobs, the newest first", answer=JobList, query=("status", *_PAGE_OF)),
     Operation("get", "/hive/jobs/{job_id}", "A job", answer=JobJson),
     Operation("delete", "/hive/jobs/{job_id}", "Cancel a job", answer=JobJson),
     Operation("get", "/hive/jobs/{job_id}/events", "Follow a job: server-sent events status, token, done, error"),
     Operation("get", "/hive/key", "What the key that this is sent with may do, and what is left", answer=OwnKey),
-    Operation("get", "/hive/usage", "What the account used: ?from, ?to, ?by=day,key,model, ?format=csv", answer=Usage),
+    Operation(
+        "get",
+        "/hive/usage",
+        "What the account used, by day, key and model, as JSON or CSV",
+        answer=Usage,
+        query=("from", "to", "by", "format"),
+    ),
     Operation("get", "/hive/balance", "What the account has left, and the key's budget of it", answer=Balance),
-    Operation("get", "/hive/usage", "What the account used: ?from, ?to, ?by=day,key,model, ?format=csv", answer=Usage),
-    Operation("get", "/hive/balance", "What the account has left, and the key's budget of it", answer=Balance),
-    Operation("get", "/hive/callbacks", "The account's callbacks: ?state, ?limit, ?cursor", answer=CallbackList),
+    Operation("get", "/hive/callbacks", "The account's callbacks", answer=CallbackList, query=("state", *_PAGE_OF)),
     Operation("post", "/hive/callbacks/{job_id}/replay", "Send a callback again", answer=CallbackJson),
     Operation("get", "/hive/webhook-secret", "The secret that callbacks are signed with", answer=WebhookSecret),
     Operation("post", "/hive/webhook-secret/rotate", "Sign with a new one, for a day with both", answer=WebhookSecret),
@@ -77,9 +86,13 @@ OPERATIONS: Final = (
     Operation("post", "/api/v2/task/async", "thehive's V2: a task, told of at its callback_url", body=TaskBody),
     Operation("get", "/hive/receipts/{job_id}", "The signed receipt of a job", answer=SignedReceipt, public=True),
     Operation("get", "/hive/status", "The swarm in numbers", answer=SwarmStatus, public=True),
-    Operation("get", "/hive/models", "Every model of the catalogue, and who serves it now", public=True),
-    Operation("get", "/hive/guards", "The guards that x-hive-guard may name, and what they miss", answer=Guards, public=True),
-    Operation("get", "/hive/workers", "Every worker seen within a day", public=True),
+    Operation(
+        "get", "/hive/models", "Every model of the catalogue, and who serves it now", answer=OfferedList, public=True
+    ),
+    Operation(
+        "get", "/hive/guards", "The guards that x-hive-guard may name, and what they miss", answer=Guards, public=True
+    ),
+    Operation("get", "/hive/workers", "Every worker seen within a day", answer=WorkerList, public=True),
     Operation("get", "/hive/workers/{pk}", "One worker", answer=ShownWorker, public=True),
     Operation("get", "/hive/workers/{pk}/earnings", "What a worker earned; signed by the worker", answer=Earned),
     Operation("get", "/hive/workers/{pk}/why", "Why a worker gets no jobs; signed by the worker", answer=Why),
@@ -163,7 +176,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
     placed = HEADERS.values() if operation.body is not None else ()
-    return in_path + [{"name": name, "in": "header", "schema": {"type": "string"}} for name in placed]
+    optional = [("query", name) for name in operation.query] + [("header", name) for name in placed]
+    return in_path + [{"name": name, "in": where, "schema": {"type": "string"}} for where, name in optional]
 
 
 def page(document: dict[str, Any]) -> str:

@@ -103,6 +103,12 @@ class Offered(msgspec.Struct, frozen=True):
     openrouter: Slug
 
 
+class OfferedList(msgspec.Struct, frozen=True):
+    """Every model of the catalogue, loaded ones first."""
+
+    data: list[Offered]
+
+
 class Vocabulary(Protocol):
     """What is read of a model's vocabulary."""
 

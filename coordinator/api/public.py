@@ -11,6 +11,8 @@ from coordinator.api import guards
 from coordinator.api.answers import json_answer
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
+from coordinator.api.offered import OfferedList
+from coordinator.api.shown import WorkerList
 from coordinator.api.views import written
 from coordinator.store import receipts
 from coordinator.store.engine import alone
@@ -26,14 +28,14 @@ async def swarm_status(request: HttpRequest) -> ASGIApp:
 @get("/hive/models", name="swarm_models")
 async def swarm_models(request: HttpRequest) -> ASGIApp:
     """Every model of the catalogue, and who serves it now."""
-    return json_answer({"data": face_of(request).swarm.models()})
+    return json_answer(OfferedList(face_of(request).swarm.models()))
 
 
 @get("/hive/workers", name="swarm_workers")
 async def swarm_workers(request: HttpRequest) -> ASGIApp:
     """Every registered worker, the ones online first."""
     snapshot = await face_of(request).swarm.snapshot()
-    return json_answer({"data": sorted(snapshot.workers, key=lambda worker: not worker.online)})
+    return json_answer(WorkerList(sorted(snapshot.workers, key=lambda worker: not worker.online)))
 
 
 @get("/hive/workers/{pk:str}", name="swarm_worker")

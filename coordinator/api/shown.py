@@ -70,6 +70,12 @@ class ShownWorker(msgspec.Struct, frozen=True):
     last_seen: str
 
 
+class WorkerList(msgspec.Struct, frozen=True):
+    """Every worker seen within a day, the ones online first."""
+
+    data: list[ShownWorker]
+
+
 class SwarmStatus(msgspec.Struct, frozen=True):
     """What the swarm does now and did so far. `total_tokens_distributed` is GNS paid out, `tokens_per_second` over the
     last ten seconds, `avg_ram_gb` in GiB; `ledger` says where it is paid."""
