@@ -1,23 +1,28 @@
 """The way of every request for an answer, whatever its face: taken as jobs, read as they run, told as the face tells it."""
 
 from time import perf_counter
+from uuid import UUID
 
 import msgspec
 from litestar.types import ASGIApp
 
+from coordinator.answer.cache import HEADER as CACHE, key_of, may_repeat, wish_of
 from coordinator.answer.readers import Readers
 from coordinator.answer.said import Answer, Terms
 from coordinator.answer.streamed import Streamed
 from coordinator.answer.teller import Names, Tell, TellWhole
 from coordinator.answer.whole import Whole
 from coordinator.api.bodies import body_of
-from coordinator.api.face import face_of
+from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.intake import Accepted, Sent
 from coordinator.api.jobs import body_hash, idempotency_key
+from coordinator.api.trace import Trace
 from coordinator.store.callers import KeyRow
-from coordinator.store.rows import NewJob
+from coordinator.store.rows import JobView
+from coordinator.submit.prepare import servable
 from coordinator.submit.request import JobRequest, Submission
+from shared.catalogue import Entry
 from shared.chat.constraint import offered_tools
 from shared.tokens import Vocabulary
 
@@ -48,34 +53,79 @@ async def serve(request: HttpRequest, call: Call, asked: Submission, tell: Tell,
     what the intake raises."""
     if not stream:
         return await serve_whole(request, call, asked, tell)
-    accepted, answers = await _taken(request, call, asked)
-    return Streamed(tell(_names(accepted)), answers, Readers(accepted.readers), accepted.trace, now=perf_counter)
+    taken = await _taken(request, call, asked)
+    return Streamed(tell(taken.names), taken.answers, taken.readers, taken.trace, now=perf_counter)
 
 
 async def serve_whole(request: HttpRequest, call: Call, asked: Submission, tell: TellWhole) -> ASGIApp:
     """The same for an answer in one piece."""
-    accepted, answers = await _taken(request, call, asked)
-    return Whole(tell(_names(accepted)), answers, Readers(accepted.readers), accepted.trace)
+    taken = await _taken(request, call, asked)
+    return Whole(tell(taken.names), taken.answers, taken.readers, taken.trace)
 
 
-async def _taken(request: HttpRequest, call: Call, asked: Submission) -> tuple[Accepted, list[Answer]]:
-    """The jobs, and how each of their answers is read."""
+class Taken(msgspec.Struct, frozen=True):
+    """What is told, and of which jobs it is read."""
+
+    names: Names
+    answers: list[Answer]
+    readers: Readers
+    trace: Trace
+
+
+async def _taken(request: HttpRequest, call: Call, asked: Submission) -> Taken:
+    """New jobs, or the earlier one whose answer is given again, once the guards have let the request through."""
     face = face_of(request)
     await face.admit(request, asked)
+    wish = wish_of(request.headers.get(CACHE))
+    entry = servable(asked, face.hive.catalogue, call.key)
+    if entry is None or not may_repeat(asked, wish):
+        return await _made(face, call, asked)
+    cache_key = key_of(asked, entry)
+    if wish is not False and call.sent.idempotency_key is None:
+        view = await face.answered(call.key.account_id, cache_key)
+        if view is not None:
+            return _again(face, call, asked.request, entry, view)
+    taken = await _made(face, call, msgspec.structs.replace(asked, cache_key=cache_key))
+    taken.trace.cache = "miss"
+    return taken
+
+
+async def _made(face: Face, call: Call, asked: Submission) -> Taken:
+    """Jobs that are made, or joined, and how each of their answers is read."""
     accepted = await face.intake.take(asked, call.key, call.sent)
     vocabulary = face.hive.vocabularies[accepted.entry.id]
     requests = [plan.request for plan in accepted.planned for _ in range(asked.n)]
-    return accepted, [Answer(_terms(*each, vocabulary)) for each in zip(accepted.jobs, requests, strict=True)]
+    each = zip(accepted.readers, requests, strict=True)
+    answers = [Answer(terms_of(reader.job_id, asked_for, vocabulary)) for reader, asked_for in each]
+    return Taken(_names(accepted), answers, Readers(accepted.readers), accepted.trace)
 
 
-def _terms(job: NewJob, asked: JobRequest, vocabulary: Vocabulary) -> Terms:
+def _again(face: Face, call: Call, asked: JobRequest, entry: Entry, view: JobView) -> Taken:
+    """The answer of a job that has completed, told once more."""
+    now = perf_counter()
+    trace = Trace(view.id, received=call.sent.received, accepted=now, now=perf_counter)
+    trace.cache = "hit"
+    names = Names(
+        id=view.id,
+        created=int(view.created_at.timestamp()),
+        model=entry.id,
+        system_fingerprint=fingerprint(entry),
+        tokens_in=view.tokens_in,
+    )
+    reader = face.hive.relay.open(view.id, attached=False)
+    face.tell_if_ended(view)
+    return Taken(names, [Answer(terms_of(view.id, asked, face.hive.vocabularies[entry.id]))], Readers([reader]), trace)
+
+
+def terms_of(job_id: UUID, asked: JobRequest, vocabulary: Vocabulary) -> Terms:
+    """How the answer of a job is read: the same whenever, and however often, it is."""
     tools = offered_tools(asked.tools, asked.tool_choice)
     return Terms(
         format=vocabulary.format,
         spell=lambda token: vocabulary.detokenise([token]),
         tools=tuple(tool.name for tool in tools),
         logprobs=asked.logprobs is not None,
-        seed=str(job.id),
+        seed=str(job_id),
         plain=asked.messages is None,
         stops=tuple(asked.stop),
     )
@@ -86,6 +136,11 @@ def _names(accepted: Accepted) -> Names:
         id=accepted.id,
         created=int(accepted.jobs[0].created_at.timestamp()),
         model=accepted.entry.id,
-        system_fingerprint=f"fp_{accepted.entry.digest[:16]}",
+        system_fingerprint=fingerprint(accepted.entry),
         tokens_in=sum(plan.tokens_in for plan in accepted.planned),
     )
+
+
+def fingerprint(entry: Entry) -> str:
+    """What `system_fingerprint` says of the model's file."""
+    return f"fp_{entry.digest[:16]}"

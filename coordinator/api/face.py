@@ -13,7 +13,8 @@ from coordinator.guard.texts import texts_of
 from coordinator.outside.addresses import allowed
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL
-from coordinator.store import views
+from coordinator.queue.limits import KEPT
+from coordinator.store import cached, views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from coordinator.submit.request import Submission
@@ -38,6 +39,14 @@ class Face:
         """Returns once the guards that the request chooses, or the operator's, have let it through; raises Forbidden
         `blocked_by_guardrail`, or RequestError for a guard that is not known."""
         await self.gate.admit(request.headers.get(HEADER), texts_of(asked.requests))
+
+    async def answered(self, account_id: UUID, cache_key: bytes) -> JobView | None:
+        """The completed job whose answer may be given again to this account's request of that key; None if there is none, or
+        its text is gone."""
+        async with alone(self.hive.engine) as conn:
+            job_id = await cached.find(conn, account_id, cache_key, self.hive.clock() - KEPT)
+            view = None if job_id is None else await views.get_job(conn, job_id)
+        return view if view is not None and view.result_text is not None else None
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
         """An account's job, or parent of jobs; raises NotFound if there is none, or it is another's."""

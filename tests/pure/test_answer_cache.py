@@ -127,5 +127,5 @@ def test_a_stream_is_the_same_request() -> None:
         {"model": "hive-nano", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0, "stream": stream}
         for stream in (True, False)
     ]
-    asked = [chat(msgspec.convert(body, ChatBody), {}.get) for body in bodies]
+    asked = [chat(msgspec.convert(body, ChatBody), lambda _: None) for body in bodies]
     assert key_of(asked[0], entry()) == key_of(asked[1], entry())
