@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" HIVE_TEST=1
+bash deploy/clients.sh
 browser=no
 for name in chromium chromium-browser google-chrome; do
   if command -v "$name" >/dev/null; then browser=yes; fi

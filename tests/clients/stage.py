@@ -1,0 +1,146 @@
+"""The stage behind a scenario: a whole coordinator whose worker does what the scenario's program asks for, line by line."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from shared.protocol.messages import Accept, Cancel, Failed, Logprob, Offer, Tokens
+from tests.clients.lossy import losing
+from tests.support_wait import eventually
+from tests.swarm.scripted import ROME, ScriptedWorker
+from tests.swarm.whole import Swarm, coordinating
+
+Json = dict[str, Any]
+SLOTS: Final = 2
+PATIENCE_S: Final = 10
+
+
+class Act(msgspec.Struct, frozen=True):
+    """What is done with one request: a text in frames of `chunk` tokens, and how it ends."""
+
+    text: str = "The capital is Rome."
+    chunk: int = 4
+    then: str = "done"
+
+
+class Stage:
+    """One worker with two slots on a coordinator of its own; a request that no act was named for is done as the last."""
+
+    def __init__(self, swarm: Swarm, stack: AsyncExitStack) -> None:
+        self.swarm = swarm
+        self.worker = swarm.worker(cell=ROME, slots=SLOTS, script=self._perform)
+        self._stack = stack
+        self._acts: deque[Act] = deque([Act()])
+        self._offers: asyncio.Queue[tuple[Offer, int]] = asyncio.Queue()
+        self._held = asyncio.Event()
+        self._cancels: dict[str, asyncio.Future[Cancel]] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where a client finds Hive, and its key."""
+        return {"HIVE_URL": self.swarm.base_url, "HIVE_KEY": self.swarm.api_key}
+
+    async def answer(self, asked: Json) -> Json:
+        """Does what a line of the program asks for; the same names as in `scenarios/cases.py`."""
+        async with asyncio.timeout(PATIENCE_S):
+            match asked["ask"]:
+                case "says":
+                    self._acts = deque(Act(text, asked["chunk"], asked["then"]) for text in asked["texts"])
+                    self._offers, self._held = asyncio.Queue(), asyncio.Event()
+                    return {}
+                case "offered":
+                    offer, said = await self._offers.get()
+                    return {**msgspec.to_builtins(offer.body), "said": said}
+                case "none_offered":
+                    return {"none": self._offers.empty()}
+                case "waiting":
+                    return {"job_id": await self._waiting()}
+                case "thinks":
+                    known = self.swarm.hive.vocabularies["hive-nano"]
+                    known.format = msgspec.structs.replace(known.format, reasoning=("<think>", "</think>"))
+                    return {}
+                case "goes_on":
+                    self._held.set()
+                    return {}
+                case "cancelled":
+                    await self._cancel_of(asked["job_id"])
+                    return await self._job(asked["job_id"])
+                case "job":
+                    return await self._job(asked["job_id"])
+                case "losing":
+                    return {"url": await self._stack.enter_async_context(losing(self.swarm.base_url, asked["how"]))}
+                case unknown:
+                    raise AssertionError(f"the stage knows nothing of {unknown!r}")
+
+    def is_free(self) -> bool:
+        """Whether the coordinator counts no attempt on the worker."""
+        return self.swarm.hive.hub.attempts.taken(self.worker.pk) == 0
+
+    async def _perform(self, worker: ScriptedWorker, offer: Offer) -> None:
+        act = self._acts.popleft() if len(self._acts) > 1 else self._acts[0]
+        job, attempt = offer.body.job_id, offer.body.attempt
+        await worker.send(Accept(job, attempt))
+        worker.says = act.text
+        ids, texts = worker.answer(offer.body)
+        done = worker.result(offer.body, ids, "".join(texts))
+        for start in range(0, len(ids), act.chunk):
+            piece = slice(start, start + act.chunk)
+            await worker.send(Tokens(job, attempt, start, ids[piece], "".join(texts[piece]), _told(offer, ids[piece])))
+        self._offers.put_nowait((offer, len(ids)))
+        if act.then == "failed":
+            await worker.send(Failed(job, attempt, "engine_failed", "the engine has ended", retryable=False))
+            return
+        if act.then == "held":
+            await self._held.wait()
+        await worker.send(done)
+
+    def _cancel_of(self, job_id: str) -> asyncio.Future[Cancel]:
+        return self._cancels.setdefault(job_id, asyncio.get_running_loop().create_future())
+
+    async def hear_cancels(self) -> None:
+        """Takes note of what the worker is told to stop, for as long as it runs."""
+        while True:
+            cancel = await self.worker.cancels.get()
+            self._cancel_of(cancel.job_id).set_result(cancel)
+
+    async def _job(self, job_id: str) -> Json:
+        async with self.swarm.client() as http:
+            return await self.swarm.ended(http, job_id)
+
+    async def _waiting(self) -> str:
+        async with self.swarm.client() as http:
+
+            async def look() -> str | None:
+                listed: list[Json] = (await http.get("/hive/jobs", params={"status": "pending"})).json()["data"]
+                return str(listed[0]["id"]) if listed else None
+
+            return await eventually(look, PATIENCE_S, "a job that waits")
+
+
+def _told(offer: Offer, ids: list[int]) -> list[Logprob]:
+    """Made-up likelihoods, each the token's id in thousandths, with one alternative where some are asked for."""
+    if offer.body.logprobs is None:
+        return []
+    top = offer.body.logprobs > 0
+    return [Logprob(-1000 * id_, [(id_, -1000 * id_)] if top else []) for id_ in ids]
+
+
+@asynccontextmanager
+async def staged(database_url: str, folder: Path) -> AsyncIterator[Stage]:
+    """A stage whose worker is connected; when the block ends, no slot of it may be taken and the books must balance."""
+    async with coordinating(database_url, folder) as swarm, AsyncExitStack() as stack:
+        stage = Stage(swarm, stack)
+        await stack.enter_async_context(stage.worker.connected(swarm.url))
+        hearing = asyncio.create_task(stage.hear_cancels())
+        stack.callback(hearing.cancel)
+        yield stage
+
+        async def is_free() -> bool:
+            return stage.is_free()
+
+        await eventually(is_free, PATIENCE_S, "both slots free again")

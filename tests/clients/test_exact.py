@@ -1,0 +1,30 @@
+"""Unmodified clients against a scripted engine that says exactly what each case needs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients import programs
+from tests.clients.stage import Stage
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        "openai_exact@ours",
+        "openai_exact@theirs",
+        "openai_leaving@ours",
+        "openai_leaving@theirs",
+        "openai_several@ours",
+        "openai_several@theirs",
+        "openai_node.mjs",
+        "vercel.mjs",
+        "langchain@theirs",
+        "litellm@theirs",
+        "llama_index@theirs",
+    ],
+)
+async def test_every_case_holds(stage: Stage, client: str, tmp_path: Path) -> None:
+    await programs.run(client, "staged", stage.environment, stage.answer, tmp_path)
