@@ -103,7 +103,7 @@ async def _chat(ready: Ready, question: str, console: Console, steps: Steps) -> 
             temperature=0,
             stream=True,
             stream_options={"include_usage": True},
-            extra_headers={"x-hive-jurisdiction": "EU"},
+            extra_headers={"x-hive-jurisdiction": "EU", "x-hive-cache": "false"},
         )
         steps.say("first token", f"asked in the EU: {question}")
         tokens, answer = 0, Answer(console)
