@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from coordinator.store.rows import Claimed
-from shared.protocol.messages import Offer, OfferBody
+from shared.protocol.messages import IMAGE_TOKENS, Offer, OfferBody, images_in
 
 
 class Stage(StrEnum):
@@ -45,6 +45,11 @@ class Attempt:
     def body(self) -> OfferBody:
         """What was offered."""
         return self.offer.body
+
+    @property
+    def image_tokens(self) -> int:
+        """How many tokens of the prompt its images are held for."""
+        return IMAGE_TOKENS * images_in(self.body.messages)
 
     @property
     def job_id(self) -> UUID:

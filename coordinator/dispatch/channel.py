@@ -65,7 +65,7 @@ class Channel:
         self.ids: list[int] = []
         self.chars = 0
         self.attempt = 0
-        self._worker_pk = ""
+        self._worker_pk, self._held = "", 0
         self._rejected = False
         self._parts: list[str] = []
         self._base = (0, 0)
@@ -96,11 +96,12 @@ class Channel:
         """What the caller got of the job so far, without what its worker made of a result that was rejected."""
         own = len(self.ids) - self._base[0]
         tokens = self._base[0] if self._rejected else len(self.ids)
-        return Made(self.attempt, self._worker_pk, tokens, 0 if self._rejected else own)
+        return Made(self.attempt, self._worker_pk, tokens, 0 if self._rejected else own, self._held)
 
-    def assigned(self, attempt: int, worker: WorkerPublic) -> None:
-        """An attempt begins: it continues from all that was relayed, and frames of earlier ones are fenced off."""
-        self.attempt, self._worker_pk, self._rejected = attempt, worker.pk, False
+    def assigned(self, attempt: int, worker: WorkerPublic, held: int = 0) -> None:
+        """An attempt begins: it continues from all that was relayed, and frames of earlier ones are fenced off; `held` are
+        the tokens that images in the prompt are held for."""
+        self.attempt, self._worker_pk, self._rejected, self._held = attempt, worker.pk, False, held
         self._base = self._cursor = (len(self.ids), self.chars)
         self.status(State.ASSIGNED, worker)
 

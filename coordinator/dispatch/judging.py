@@ -9,7 +9,7 @@ from coordinator.store.rows import Result
 from coordinator.submit.price import cost
 from coordinator.verify.checks import Expected, check
 from shared.crypto import public_key
-from shared.protocol.messages import IMAGE_TOKENS, Done, images_in
+from shared.protocol.messages import Done
 from shared.receipt import FinishReason, Receipt, countersign
 
 
@@ -17,7 +17,7 @@ def judged(d: Dispatch, attempt: Attempt, done: Done, receipt: Receipt) -> Finis
     """The result ready to be written, or everything that is wrong with it."""
     body, job = attempt.body, attempt.job
     channel, entry = d.relay.channel(attempt.job_id), d.catalogue[body.model_id]
-    images = IMAGE_TOKENS * images_in(body.messages)
+    images = attempt.image_tokens
     expected = Expected(
         job.tokens_in - images, channel.earlier_text, entry.context, weak=attempt.weak, image_tokens=images
     )

@@ -164,9 +164,9 @@ class Relay:
         """What was made so far of those of these jobs that are computed here."""
         return {id_: self._channels[id_].made for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt}
 
-    def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic) -> None:
-        """An attempt begins."""
-        self.channel(job_id).assigned(attempt, worker)
+    def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic, held: int = 0) -> None:
+        """An attempt begins (see `Channel.assigned`)."""
+        self.channel(job_id).assigned(attempt, worker, held)
         self._tell(job_id)
 
     def status(self, job_id: UUID, state: State, worker: WorkerPublic | None = None) -> None:

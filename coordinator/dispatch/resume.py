@@ -83,7 +83,7 @@ def _take_up(d: Dispatch, session: Session, row: held_rows.HeldJob, now: int) ->
     attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING, weak=weak)
     attempt.started = row.state is State.COMPUTING
     d.hub.attempts.add(attempt)
-    d.relay.assigned(row.job.id, number, session.public)
+    d.relay.assigned(row.job.id, number, session.public, attempt.image_tokens)
     if row.job.lost:
         attempt.stage = Stage.OVER
         d.report(Lost(attempt, "its earlier tokens are gone"))

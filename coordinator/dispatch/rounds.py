@@ -192,7 +192,7 @@ def _attempt(d: Dispatch, gift: Gift, now: datetime) -> Attempt:
 def _offer(d: Dispatch, session: Session, attempt: Attempt) -> None:
     """Tells the worker. If it has gone meanwhile, its grace runs from now, as for any socket that dropped."""
     d.hub.attempts.add(attempt)
-    d.relay.assigned(attempt.job_id, attempt.body.attempt, session.public)
+    d.relay.assigned(attempt.job_id, attempt.body.attempt, session.public, attempt.image_tokens)
     session.last_job_at = attempt.offered_at
     session.send(attempt.offer)
     if d.hub.session_of(session.pk) is not session:

@@ -80,7 +80,7 @@ def cancelled(job: Live, reason: str, part: Part, now: datetime) -> End:
 def _unfinished(job: Live, state: State, event: Event, reason: str, part: Part, now: datetime) -> End:
     """The text that was made is not kept: no worker has signed for it."""
     return msgspec.structs.replace(
-        _end(job, state, event, reason, now), tokens_in=job.tokens_in if part.tokens else None, tokens_out=part.tokens,
+        _end(job, state, event, reason, now), tokens_in=part.tokens_in if part.tokens else None, tokens_out=part.tokens,
         cost=part.cost, worker_pk=part.worker_pk, share=part.share,
     )  # fmt: skip
 

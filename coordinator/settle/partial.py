@@ -12,22 +12,25 @@ from shared.catalogue import Entry
 
 class Made(msgspec.Struct, frozen=True):
     """What a coordinator has relayed of a job so far: the tokens of all attempts and, of those, the `own` ones of the
-    newest attempt that it knows, which `worker_pk` made."""
+    newest attempt that it knows, which `worker_pk` made. `held` of the prompt's tokens are held for images: what these
+    are only a result tells."""
 
     attempt: int
     worker_pk: str
     tokens: int
     own: int
+    held: int = 0
 
 
 class Part(msgspec.Struct, frozen=True):
     """The part of a job that is paid for: its tokens, the share of them (own, all) that its worker made, and what the
-    caller pays, in stroops; `worker_pk` is whom the payable names."""
+    caller pays, in stroops; `worker_pk` is whom the payable names, `tokens_in` the part of the prompt."""
 
     tokens: int = 0
     share: tuple[int, int] = (0, 0)
     cost: int = 0
     worker_pk: str = ""
+    tokens_in: int = 0
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -46,14 +49,15 @@ class Delivered(msgspec.Struct, frozen=True):
         if made is None or not made.tokens:
             return Part()
         current = job.worker_pk is not None and (job.attempt, job.worker_pk) == (made.attempt, made.worker_pk)
-        share = (made.own if current else 0, made.tokens)
-        return Part(made.tokens, share, min(job.hold, self._price(job, made.tokens)), job.worker_pk or made.worker_pk)
+        share, tokens_in = (made.own if current else 0, made.tokens), job.tokens_in - made.held
+        price = min(job.hold, self._price(job, tokens_in, made.tokens))
+        return Part(made.tokens, share, price, job.worker_pk or made.worker_pk, tokens_in)
 
-    def _price(self, job: Live, tokens: int) -> int:
+    def _price(self, job: Live, tokens_in: int, tokens: int) -> int:
         if job.reward is not None:
             return job.reward * tokens // job.max_tokens
         entry = self.entries.get(job.model)
-        return 0 if entry is None else cost(entry, job.tokens_in, tokens, None, copy=job.copy)
+        return 0 if entry is None else cost(entry, tokens_in, tokens, None, copy=job.copy)
 
 
 NOTHING = Delivered()

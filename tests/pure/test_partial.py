@@ -35,17 +35,22 @@ def part(made: Made | None, **different: Any) -> Part:
 
 def test_by_the_price_of_the_model_the_prompt_and_what_was_made_are_paid() -> None:
     made = Made(2, WORKER, 40, 10)
-    assert part(made) == Part(40, (10, 40), 50 * 100 + 40 * 900, WORKER)
+    assert part(made) == Part(40, (10, 40), 50 * 100 + 40 * 900, WORKER, 50)
     assert part(Made(2, WORKER, 1, 1)).cost == LEAST
     assert part(made, copy=True).cost == 40 * 900
     assert part(made, hold=7).cost == 7
     assert part(made, model="one that is gone").cost == 0
 
 
+def test_what_images_are_held_for_is_not_paid_before_a_result_tells_it() -> None:
+    seen = part(Made(2, WORKER, 40, 10, held=30))
+    assert (seen.tokens_in, seen.cost) == (20, 20 * 100 + 40 * 900)
+
+
 def test_of_a_named_reward_the_part_is_paid_that_was_made() -> None:
     for tokens, paid in ((1, 12), (40, 499), (100, 1249)):
         assert part(Made(2, WORKER, tokens, tokens), reward=1249, hold=1249).cost == paid
-    assert part(Made(2, WORKER, 40, 40), reward=0, hold=0) == Part(40, (40, 40), 0, WORKER)
+    assert part(Made(2, WORKER, 40, 40), reward=0, hold=0) == Part(40, (40, 40), 0, WORKER, 50)
 
 
 @pytest.mark.parametrize("made", [None, Made(2, WORKER, 0, 0)])
@@ -62,7 +67,7 @@ def test_what_nobody_got_a_token_of_costs_nothing(made: Made | None) -> None:
     ],
 )
 def test_a_worker_is_paid_for_tokens_of_its_own_attempt_alone(different: dict[str, Any], payee: str) -> None:
-    assert part(Made(2, WORKER, 40, 10), **different) == Part(40, (0, 40), 41_000, payee)
+    assert part(Made(2, WORKER, 40, 10), **different) == Part(40, (0, 40), 41_000, payee, 50)
 
 
 @given(st.integers(0, 10**9), st.integers(1, 4000), st.integers(0, 4000), st.booleans())
