@@ -8,6 +8,7 @@ import msgspec
 from litestar import get
 from litestar.types import ASGIApp
 
+from coordinator.answer.cache import HEADER as CACHE
 from coordinator.api.answers import Answer, json_answer
 from coordinator.api.callbacks import CallbackJson, CallbackList, WebhookSecret
 from coordinator.api.earned import Earned
@@ -20,6 +21,7 @@ from coordinator.api.shown import ShownWorker, SwarmStatus, WorkerList
 from coordinator.api.usage import Balance, Usage
 from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
+from coordinator.guard.gate import HEADER as GUARD
 from coordinator.openai.chat import ChatBody
 from coordinator.openai.embeddings import EmbeddingBody
 from coordinator.openai.moderations import ModerationBody
@@ -175,7 +177,7 @@ def _described(operation: Operation, named: dict[type, dict[str, Any]]) -> dict[
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-    placed = HEADERS.values() if operation.body is not None else ()
+    placed = (*HEADERS.values(), GUARD, CACHE) if operation.body is not None else ()
     optional = [("query", name) for name in operation.query] + [("header", name) for name in placed]
     return in_path + [{"name": name, "in": where, "schema": {"type": "string"}} for where, name in optional]
 
