@@ -7,7 +7,7 @@ itself. It is imported with the first call, for most coordinators never make one
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from coordinator.outside.addresses import Address, Allowed, may_call
-from coordinator.outside.names import NOWHERE, LookUp, look_up
+from coordinator.outside.names import NOWHERE, LookUp, is_here, look_up
 from coordinator.outside.outcome import Room, UnreachedError
 from coordinator.outside.targets import BadUrlError, Target, refused_at_once, target_of
 
@@ -30,9 +30,10 @@ class _Moved(msgspec.Struct, frozen=True):
 class Outside:
     """Calls what callers name, where the operator's list and the rules of `addresses` allow it."""
 
-    def __init__(self, allow: Allowed, names: LookUp = look_up) -> None:
+    def __init__(self, allow: Allowed, names: LookUp = look_up, here: Callable[[Address], bool] = is_here) -> None:
         self.allow = allow
         self._names = names
+        self._here = here
 
     async def fetch(self, url: str, room: Room, within_s: float, redirects: int) -> bytes:
         """The body of what is at a URL, by https, or as well by plain HTTP where the operator allows the place; raises
@@ -89,9 +90,16 @@ class Outside:
         """The addresses to call: every one that the host has may be."""
         literal = target.address
         found = [literal] if literal is not None else await self._names(target.host)
-        if not all(may_call(target.host, target.port, one, self.allow, public=public) for one in found):
+        if not all(self._may(target, one, public=public) for one in found):
             raise UnreachedError(NOWHERE if public else "has to be fetched over https")
         return found[:MOST_ADDRESSES]
+
+    def _may(self, target: Target, address: Address, *, public: bool) -> bool:
+        """Whether an address may be called: one of this machine's only if the operator says so, for what stands behind its
+        firewall is open to itself."""
+        if not may_call(target.host, target.port, address, self.allow, public=public):
+            return False
+        return self.allow.names(target.host, target.port, address) or not self._here(address)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

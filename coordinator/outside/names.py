@@ -1,4 +1,4 @@
-"""The addresses of a name, by the system's resolver, in threads of their own."""
+"""The addresses of a name, by the system's resolver, in threads of their own; and which of them are this machine's."""
 
 import asyncio
 import socket
@@ -31,6 +31,17 @@ async def look_up(name: str) -> list[Address]:
     found: asyncio.Future[list[Address]] = loop.create_future()
     threading.Thread(target=_look_up, args=(name, loop, found), name="names", daemon=True).start()
     return await found
+
+
+def is_here(address: Address) -> bool:
+    """Whether an address is this machine's own: then the way to it begins where it ends. Nothing is sent."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as way:
+            way.connect((str(address), 9))
+            return as_address(str(way.getsockname()[0])) == address
+    except OSError:  # there is no way at all
+        return False
 
 
 def _look_up(name: str, loop: asyncio.AbstractEventLoop, found: asyncio.Future[list[Address]]) -> None:

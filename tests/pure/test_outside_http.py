@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.outside.addresses import NOTHING_ALLOWED, Allowed, allowed
+from coordinator.outside.addresses import NOTHING_ALLOWED, Allowed, allowed, as_address
 from coordinator.outside.http import Outside
-from coordinator.outside.names import look_up
+from coordinator.outside.names import is_here, look_up
 from coordinator.outside.outcome import Room, UnreachedError
 from tests.support_outside import AUTHORITY, NAME, Heard, Names, Other, Say, answering, other_side
 
@@ -226,6 +226,17 @@ async def test_plain_http_is_fetched_from_the_operators_own_places_alone() -> No
         await fetched(calling, "http://a.example/")
     with pytest.raises(UnreachedError, match="over https"):
         await fetched(calling, "http://8.8.8.8/")
+
+
+async def test_a_public_address_of_this_very_machine_is_not_called() -> None:
+    calling = Outside(Allowed(), Names(a_example=[["8.8.8.8"]]), here=lambda address: str(address) == "8.8.8.8")
+    with pytest.raises(UnreachedError, match="no public address"):
+        await calling.post("https://a.example/", b"", {}, LONG_S)
+
+
+def test_the_addresses_of_this_machine_are_known() -> None:
+    assert is_here(as_address("127.0.0.1"))
+    assert not is_here(as_address("192.0.2.1"))
 
 
 async def test_names_are_looked_up_by_the_system() -> None:
