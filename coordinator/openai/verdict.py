@@ -42,7 +42,9 @@ _MEANS: Final = (
 )
 """How the name of a guard's category is found in OpenAI's: the first that is in it counts; the others have none there."""
 
-_NAMED: Final = re.compile(r"\b([SO]\d{1,2}):\s*([A-Z][^.:\\\n]{2,60})")
+_NAMED: Final = re.compile(r"(?:\b|(?<=\\n))([SO]\d{1,2}):\s*([A-Z][^.:\\\n]{2,60})")
+"""A line may begin with a line feed as templates write it, of two characters."""
+
 _CODE: Final = re.compile(r"\b[SO]\d{1,2}\b")
 _VERDICT: Final = re.compile(r"\s*(safe|unsafe)\b", re.IGNORECASE)
 _MILLION: Final = 1_000_000

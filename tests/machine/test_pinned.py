@@ -55,6 +55,20 @@ def test_a_listed_model_is_pinned_by_what_the_hub_says(tmp_path: Path, it: Hub) 
     assert ours.end_ids == whole.end_ids
 
 
+def test_a_guard_is_known_by_its_template_or_by_the_operators_word(tmp_path: Path) -> None:
+    raw, template = NANO.path.read_bytes(), Vocabulary(NANO.path).metadata("tokenizer.chat_template")
+    assert template is not None
+    says = "{# <BEGIN UNSAFE CONTENT CATEGORIES> #}"
+    speaking = raw.replace(template.encode(), says.encode().ljust(len(template.encode())))
+    (tmp_path / "guard.gguf").write_bytes(speaking)
+    (tmp_path / "nano.gguf").write_bytes(raw)
+    folder = tmp_path / "models"
+    assert pin_file(folder, tmp_path / "guard.gguf", Terms(id="speaking")).guard
+    assert pin_file(folder, tmp_path / "nano.gguf", Terms(id="told", guard=True)).guard
+    assert not pin_file(folder, tmp_path / "nano.gguf", Terms(id="plain")).guard
+    assert {name for name, entry in servable(folder, never).items() if entry.guard} == {"speaking", "told"}
+
+
 def test_a_file_is_pinned_under_a_name_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="--id"):
         pin_file(tmp_path, NANO.path, Terms())
