@@ -23,7 +23,7 @@ from shared.errors import HiveError
 
 class Streamed:
     """The answers as they come. The head goes out with the first token, or after ten seconds without it: then without the
-    worker's headers, and what fails afterwards is told in the stream."""
+    worker's headers, and what fails afterwards is told in the stream. `at_once`: it waits for nothing."""
 
     def __init__(
         self,
@@ -34,13 +34,16 @@ class Streamed:
         *,
         now: Callable[[], float],
         silence_s: float = SILENCE_S,
+        at_once: bool = False,
     ) -> None:
         self._teller = teller
+        self._opening = teller.opening()
         self._answers = answers
         self._readers = readers
         self._trace = trace
         self._now = now
         self._silence_s = silence_s
+        self._at_once = at_once
         self._due = now() + silence_s
         self._started = False
         self._sent = [0] * len(answers)
@@ -57,6 +60,8 @@ class Streamed:
             self._readers.close()
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._at_once:
+            await self._write(send, b"")
         while self._left:
             found = await self._readers.next(max(0.0, self._due - self._now()))
             if found is None:
@@ -111,6 +116,6 @@ class Streamed:
             self._started = True
             headers = encoded({**HEADERS, **self._trace.headers()})
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            data = self._teller.opening() + data
+            data = self._opening + data
         if data or not more:
             await send({"type": "http.response.body", "body": data, "more_body": more})

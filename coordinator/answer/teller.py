@@ -38,13 +38,14 @@ class Counts(msgspec.Struct, frozen=True):
 
 class End(msgspec.Struct, frozen=True):
     """How one answer ended: why (`stop`, `length`, `tool_calls` or `content_filter`), by which of the caller's stop strings
-    if by one, its counts (a prompt is in those of one answer alone), and how likely the tokens were of which that was not
-    told yet (None: not asked for)."""
+    if by one, its counts (a prompt is in those of one answer alone), how likely the tokens were of which that was not told
+    yet (None: not asked for), and when, in seconds since 1970 UTC."""
 
     finish_reason: str
     counts: Counts
     likely: list[Likely] | None = None
     stopped_by: str | None = None
+    at: int | None = None
 
 
 class Told(msgspec.Struct, frozen=True):

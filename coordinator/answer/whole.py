@@ -107,7 +107,8 @@ def end_of(answer: Answer, view: JobView, ids: Sequence[int]) -> End:
     """How the answer of a completed job ended."""
     reason = answer.finish_reason(view.finish_reason or "stop")
     stopped_by = answer.stopped_by(view.result_text or "", ids) if reason == "stop" else None
-    return End(reason, counts_of(view), answer.likely(), stopped_by)
+    at = None if view.completed_at is None else int(view.completed_at.timestamp())
+    return End(reason, counts_of(view), answer.likely(), stopped_by, at)
 
 
 def counts_of(view: JobView) -> Counts:

@@ -26,6 +26,7 @@ from coordinator.openai.chat import ChatBody
 from coordinator.openai.embeddings import EmbeddingBody
 from coordinator.openai.moderations import ModerationBody
 from coordinator.openai.rerank import RerankBody
+from coordinator.openai.responses_body import ResponseBody
 from coordinator.openai.token_counter import Counted, CounterBody
 from coordinator.submit.placement import HEADERS
 from coordinator.thehive.v2 import TaskBody
@@ -49,6 +50,18 @@ class Operation(msgspec.Struct, frozen=True):
 _PAGE_OF: Final = ("limit", "cursor")
 OPERATIONS: Final = (
     Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
+    Operation("post", "/v1/responses", "OpenAI's response: streamed, whole or in the background", body=ResponseBody),
+    Operation("get", "/v1/responses/{response_id}", "A response, or its events", query=("stream", "starting_after")),
+    Operation("delete", "/v1/responses/{response_id}", "Forget a response, its prompt and its text"),
+    Operation("post", "/v1/responses/{response_id}/cancel", "Cancel a response that is made in the background"),
+    Operation(
+        "get",
+        "/v1/responses/{response_id}/input_items",
+        "What a response was made from",
+        query=("limit", "order", "after"),
+    ),
+    Operation("post", "/v1/responses/compact", "A conversation made short by its model", body=ResponseBody),
+    Operation("post", "/v1/responses/input_tokens", "How many tokens a model would read", body=ResponseBody),
     Operation("post", "/v1/embeddings", "OpenAI's embeddings: texts as vectors", body=EmbeddingBody),
     Operation(
         "post", "/v1/rerank", "Documents by how well they answer a query, as Cohere and Jina do", body=RerankBody

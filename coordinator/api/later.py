@@ -4,8 +4,6 @@ import re
 from typing import Final
 
 LATER: Final = (
-    "/v1/responses",
-    "/v1/responses/compact",
     "/v1/fine_tuning/jobs",
     "/v1/realtime",
     "/v1/images/generations",
