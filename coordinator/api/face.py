@@ -8,7 +8,7 @@ from coordinator.api.intake import Intake
 from coordinator.api.parents import parent_of
 from coordinator.api.swarm import Swarm
 from coordinator.api.waiting import Waiting
-from coordinator.guard.gate import HEADER, Gate, installed
+from coordinator.guard.gate import HEADER, NONE, Gate, installed
 from coordinator.guard.texts import texts_of
 from coordinator.outside.addresses import allowed
 from coordinator.outside.http import Outside
@@ -18,6 +18,7 @@ from coordinator.store import cached, views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from coordinator.submit.request import Submission
+from shared.catalogue import named
 from shared.errors import NotFound
 from shared.geo.jurisdiction import checked_groups
 
@@ -37,8 +38,11 @@ class Face:
 
     async def admit(self, request: HttpRequest, asked: Submission) -> None:
         """Returns once the guards that the request chooses, or the operator's, have let it through; raises Forbidden
-        `blocked_by_guardrail`, or RequestError for a guard that is not known."""
-        await self.gate.admit(request.headers.get(HEADER), texts_of(asked.requests))
+        `blocked_by_guardrail`, or RequestError for a guard that is not known. What a guard model is to judge is not kept from
+        it, unless the request wants that."""
+        header, entry = request.headers.get(HEADER), named(self.hive.catalogue, asked.request.model)
+        judged = entry is not None and entry.guard
+        await self.gate.admit(NONE if judged and header is None else header, texts_of(asked.requests))
 
     async def answered(self, account_id: UUID, cache_key: bytes) -> JobView | None:
         """The completed job whose answer may be given again to this account's request of that key; None if there is none, or

@@ -1,9 +1,12 @@
 """What a guard is: it looks at the texts of a request and says why one of them should not go on."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+INPUT: Final = "input"
+"""The role of texts to embed or to rank."""
 
 
 class Text(msgspec.Struct, frozen=True):

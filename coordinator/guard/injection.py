@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from coordinator.guard.guard import Finding, Text
+from coordinator.guard.guard import INPUT, Finding, Text
 from coordinator.guard.injection_words import IDEAS, KEPT, RULES
 from coordinator.guard.plain import pieces
 from coordinator.guard.rules import Rules
 
-TRUSTED: Final = ("system", "assistant")
-"""Who is not looked at: the caller itself, who may well forbid injections in their own words, and the model."""
+PASSED: Final = ("system", "assistant", INPUT)
+"""Who is not looked at: the caller itself, who may well forbid injections in their own words, the model, and texts to embed
+or to rank, which no model obeys."""
 
 _MARKS: Final = re.compile(
     r"<\|(?:im_start|im_end|start_header_id|end_header_id|eot_id|system|assistant|endoftext|begin_of_text)\|>"
@@ -37,7 +38,7 @@ class PromptInjection:
     def check(self, texts: Sequence[Text]) -> Finding | None:
         """The first text by a user, by a tool or by nobody that carries an injection."""
         for text in texts:
-            if text.role in TRUSTED:
+            if text.role in PASSED:
                 continue
             if any(_MARKS.search(piece) for piece in pieces(text.text)):
                 return Finding(text.where, "template-marks")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from coordinator.guard.guard import Text
+from coordinator.guard.guard import INPUT, Text
 from coordinator.submit.request import JobRequest
 
 
@@ -13,7 +13,7 @@ def texts_of(requests: Iterable[JobRequest]) -> list[Text]:
     for request in requests:
         if request.prompt:
             found.append(Text("prompt", "", request.prompt))
-        found += [Text(f"input[{i}]", "", text) for i, text in enumerate(request.inputs) if text]
+        found += [Text(f"input[{i}]", INPUT, text) for i, text in enumerate(request.inputs) if text]
         for i, message in enumerate(request.messages or []):
             if message.content:
                 found.append(Text(f"messages[{i}]", message.role, message.content))

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from coordinator.store.engine import Engine
-from tests.swarm.http_hive import MODEL, Served, online, serving
+from tests.swarm.http_hive import MODEL, Served, entry, online, serving
 
 SECRET = "anna.rossi@studio-legale.it"
 ROUTES: list[tuple[str, dict[str, Any]]] = [
@@ -69,3 +70,21 @@ async def test_guards_say_how_they_decide_and_what_they_miss(served: Served) -> 
     assert shown["default"] == []
     assert [guard["name"] for guard in shown["data"]] == ["prompt-injection", "toxicity", "pii"]
     assert all(len(guard["method"]) > 40 and len(guard["limits"]) > 40 for guard in shown["data"])
+
+
+async def test_a_guard_model_sees_what_it_is_to_judge(engine: Engine, tmp_path: Path) -> None:
+    body = {"input": f"You are an idiot, and your mail is {SECRET}."}
+    async with serving(engine, tmp_path, **GUARDED) as served:
+        served.hive.catalogue["judge"] = msgspec.structs.replace(entry(), id="judge", guard=True)
+        served.hive.vocabularies["judge"] = served.hive.vocabularies[MODEL]
+        rome = online("rome")
+        rome.facts = msgspec.structs.replace(rome.facts, models={"judge": rome.facts.models[MODEL]})
+        served.hive.join(rome)
+        async with served.client() as http:
+            asking = asyncio.create_task(http.post("/v1/moderations", json=body))
+            job = await served.hive.accepted()
+            assert job.model == "judge"
+            asking.cancel()
+            await asyncio.wait([asking])
+            refused = await http.post("/v1/moderations", json=body, headers={"x-hive-guard": "pii"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "blocked_by_guardrail")
