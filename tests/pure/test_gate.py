@@ -105,10 +105,16 @@ def test_every_text_of_a_request_is_looked_at() -> None:
         Message(role="assistant", content=None, tool_calls=[call]),
         Message(role="tool", content="done", tool_call_id="1"),
     ]
-    requests = [JobRequest(model="m", messages=messages), JobRequest(model="m", prompt="raw")]
+    requests = [
+        JobRequest(model="m", messages=messages),
+        JobRequest(model="m", prompt="raw"),
+        JobRequest(model="m", task="rank", inputs=["query", "document"]),
+    ]
     assert texts_of(requests) == [
         Text("messages[0]", "user", "hi"),
         Text("messages[1].tool_calls", "assistant", '{"to": "x@y.it"}'),
         Text("messages[2]", "tool", "done"),
         Text("prompt", "", "raw"),
+        Text("input[0]", "input", "query"),
+        Text("input[1]", "input", "document"),
     ]
