@@ -13,7 +13,7 @@ from coordinator.answer.serve import called, serve
 from coordinator.answer.teller import Counts, End, Names, Told
 from coordinator.anthropic.blocks import Block, TurnBody, conversation_of
 from coordinator.api.answers import json_answer
-from coordinator.api.bodies import decoded
+from coordinator.api.bodies import MEDIA_BODY, decoded
 from coordinator.api.errors import body_at
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
@@ -187,7 +187,7 @@ class MessageTeller:
         return _event("content_block_delta", {"index": self._index, "delta": delta})
 
 
-@post([PATH, "/messages"], name="messages", status_code=200)
+@post([PATH, "/messages"], name="messages", status_code=200, request_max_body_size=MEDIA_BODY)
 async def messages(request: HttpRequest) -> ASGIApp:
     """A message of Anthropic's API: a durable job, streamed or in one piece; a client that goes away cancels it."""
     call = await called(request)

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from coordinator.answer.serve import Call, called, serve, serve_whole
 from coordinator.answer.teller import Names
 from coordinator.api.answers import json_answer
-from coordinator.api.bodies import decoded
+from coordinator.api.bodies import MEDIA_BODY, decoded
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.openai.responses_body import ResponseBody, check, echo, in_its_words, submission
@@ -27,7 +27,9 @@ from shared.protocol.messages import Message
 _DECODER: Final = msgspec.json.Decoder(ResponseBody)
 
 
-@post(["/v1/responses", "/responses"], name="create_response", status_code=200)
+@post(
+    ["/v1/responses", "/responses"], name="create_response", status_code=200, request_max_body_size=MEDIA_BODY
+)
 async def create_response(request: HttpRequest) -> ASGIApp:
     """A response: streamed, in one piece, or in the background, where it goes on without a reader."""
     call = await called(request)

@@ -21,7 +21,8 @@ SEEN = Message("user", "hello", images=[Image(0, "data:image/png;base64,AA=="), 
 
 
 def size(asked: int | None = None, vocabulary: Any = None, **request: Any) -> Size:
-    return size_of(JobRequest(model="m", **request), asked, ENTRY, vocabulary or Letters())
+    words: Any = vocabulary or Letters()
+    return size_of(JobRequest(model="m", **request), asked, ENTRY, words)
 
 
 def refused(**request: Any) -> RequestError:
