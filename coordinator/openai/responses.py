@@ -27,9 +27,7 @@ from shared.protocol.messages import Message
 _DECODER: Final = msgspec.json.Decoder(ResponseBody)
 
 
-@post(
-    ["/v1/responses", "/responses"], name="create_response", status_code=200, request_max_body_size=MEDIA_BODY
-)
+@post(["/v1/responses", "/responses"], name="create_response", status_code=200, request_max_body_size=MEDIA_BODY)
 async def create_response(request: HttpRequest) -> ASGIApp:
     """A response: streamed, in one piece, or in the background, where it goes on without a reader."""
     call = await called(request)
