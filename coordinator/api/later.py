@@ -31,8 +31,6 @@ LATER: Final = (
     "/v1/generateContent",
     "/v1/containers",
     "/v1/containers/{}/files",
-    "/api/v2/task/async",
-    "/api/v3/chat/completions",
     "/hive/epochs",
     "/hive/reservations",
 )
