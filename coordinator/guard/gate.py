@@ -14,7 +14,7 @@ from shared.errors import Forbidden, RequestError
 HEADER: Final = "x-hive-guard"
 GROUP: Final = "hive.guards"
 NONE: Final = "none"
-LONG: Final = 4_096
+LONG: Final = 1_500
 """Texts of more characters are looked at in a thread: the event loop has others to serve."""
 
 BUILT_IN: Final[tuple[type[Guard], ...]] = (PromptInjection, Toxicity, Pii)

@@ -13,7 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import demo, engine, engines, faces, first_token, idle, limits, models_list, streams, swarm_rates
+from tests.bench import (
+    demo,
+    engine,
+    engines,
+    faces,
+    first_token,
+    guards,
+    idle,
+    limits,
+    models_list,
+    streams,
+    swarm_rates,
+)
 from tests.bench.figure import Figure, table
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -24,6 +36,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "faces": faces.measure,
     "streams": streams.measure,
     "models": models_list.measure,
+    "guards": guards.measure,
     "limits": limits.measure,
     "idle": idle.measure,
     "demo": demo.measure,
