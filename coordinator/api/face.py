@@ -8,7 +8,7 @@ from coordinator.api.intake import Intake
 from coordinator.api.parents import parent_of
 from coordinator.api.swarm import Swarm
 from coordinator.api.waiting import Waiting
-from coordinator.guard.gate import HEADER, NONE, Gate, installed
+from coordinator.guard.gate import HEADER, NONE, Gate, admit, installed
 from coordinator.guard.texts import texts_of
 from coordinator.outside.addresses import allowed
 from coordinator.outside.http import Outside
@@ -42,7 +42,9 @@ class Face:
         it, unless the request wants that."""
         header, entry = request.headers.get(HEADER), named(self.hive.catalogue, asked.request.model)
         judged = entry is not None and entry.guard
-        await self.gate.admit(NONE if judged and header is None else header, texts_of(asked.requests))
+        guards = self.gate.chosen(NONE if judged and header is None else header)
+        if guards:
+            await admit(guards, texts_of(asked.requests))
 
     async def answered(self, account_id: UUID, cache_key: bytes) -> JobView | None:
         """The completed job whose answer may be given again to this account's request of that key; None if there is none, or

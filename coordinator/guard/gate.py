@@ -14,10 +14,10 @@ from shared.errors import Forbidden, RequestError
 HEADER: Final = "x-hive-guard"
 GROUP: Final = "hive.guards"
 NONE: Final = "none"
-LONG: Final = 1_500
+SHORT: Final = 1_500
 """Texts of more characters are looked at in a thread: the event loop has others to serve."""
 
-BUILT_IN: Final[tuple[type[Guard], ...]] = (PromptInjection, Toxicity, Pii)
+BUILT_IN: Final = (PromptInjection, Toxicity, Pii)
 
 
 class Gate:
@@ -36,25 +36,21 @@ class Gate:
             return []
         return [self._named(name) for name in dict.fromkeys(names)] or self.default
 
-    async def admit(self, header: str | None, texts: Sequence[Text]) -> None:
-        """Returns once every chosen guard has let the texts through; raises Forbidden `blocked_by_guardrail` if one does
-        not, and RequestError as `chosen` does."""
-        guards = self.chosen(header)
-        if not guards or not texts:
-            return
-        if sum(len(text.text) for text in texts) > LONG:
-            refused = await asyncio.to_thread(_first, guards, texts)
-        else:
-            refused = _first(guards, texts)
-        if refused is not None:
-            raise _blocked(*refused)
-
     def _named(self, name: str) -> Guard:
         guard = self.known.get(name)
         if guard is None:
             every = ", ".join(sorted([*self.known, NONE]))
             raise RequestError(f"{HEADER}: there is no guard {name[:40]!r}; known are {every}.", param=HEADER)
         return guard
+
+
+async def admit(guards: Sequence[Guard], texts: Sequence[Text]) -> None:
+    """Returns once every guard has let the texts through; raises Forbidden `blocked_by_guardrail` if one does not. Guards that
+    others brought work in a thread, whatever they do there."""
+    quick = sum(len(text.text) for text in texts) <= SHORT and all(isinstance(guard, BUILT_IN) for guard in guards)
+    refused = _first(guards, texts) if quick else await asyncio.to_thread(_first, guards, texts)
+    if refused is not None:
+        raise _blocked(*refused)
 
 
 def installed(points: Iterable[EntryPoint] | None = None) -> dict[str, Guard]:

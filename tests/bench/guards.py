@@ -4,8 +4,8 @@ import asyncio
 import time
 from pathlib import Path
 
-from coordinator.guard.gate import Gate, installed
-from coordinator.guard.guard import Text
+from coordinator.guard.gate import admit, installed
+from coordinator.guard.guard import Guard, Text
 from tests.bench.figure import Figure, percentile
 
 SENTENCE = "The committee met on 3 May 2024, read all of the 12 earlier reports and asked 4 questions about them. "
@@ -20,12 +20,12 @@ async def measure(_folder: Path) -> list[Figure]:
     """Each built-in guard over a harmless text, which is read to its end."""
     known = installed([])
     figures = []
-    for name in known:
-        gate, usual, longest = Gate(known, [name]), _text(USUAL), _text(LONGEST)
-        took = [await _admitted(gate, usual) * US for _ in range(ROUNDS)]
+    for name, guard in known.items():
+        usual, longest = _text(USUAL), _text(LONGEST)
+        took = [await _admitted(guard, usual) * US for _ in range(ROUNDS)]
         waited: list[float] = []
         waiting = asyncio.create_task(_wait(waited))
-        whole = await _admitted(gate, longest)
+        whole = await _admitted(guard, longest)
         waiting.cancel()
         figures += [
             Figure(f"{name} over {USUAL} characters, p50", percentile(took, 50), "µs"),
@@ -39,9 +39,9 @@ def _text(characters: int) -> Text:
     return Text("messages[0]", "user", (SENTENCE * (characters // len(SENTENCE) + 1))[:characters])
 
 
-async def _admitted(gate: Gate, text: Text) -> float:
+async def _admitted(guard: Guard, text: Text) -> float:
     began = time.perf_counter()
-    await gate.admit(None, [text])
+    await admit([guard], [text])
     return time.perf_counter() - began
 
 

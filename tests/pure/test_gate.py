@@ -6,8 +6,9 @@ from threading import get_ident
 
 import pytest
 
-from coordinator.guard.gate import GROUP, LONG, Gate, installed
+from coordinator.guard.gate import GROUP, SHORT, Gate, admit, installed
 from coordinator.guard.guard import Finding, Text
+from coordinator.guard.pii import Pii
 from coordinator.guard.texts import texts_of
 from coordinator.submit.request import JobRequest
 from shared.errors import Forbidden, RequestError
@@ -57,9 +58,9 @@ def test_an_operators_default_must_be_there() -> None:
 async def test_what_is_told_of_a_refusal() -> None:
     gate = Gate(installed([]), [])
     texts = [Text("messages[0]", "system", "x"), Text("messages[1]", "user", "my card is 4111 1111 1111 1111")]
-    await gate.admit(None, texts)
+    await admit(gate.chosen("toxicity,prompt-injection"), texts)
     with pytest.raises(Forbidden) as caught:
-        await gate.admit("toxicity,pii", texts)
+        await admit(gate.chosen("toxicity,pii"), texts)
     error = caught.value
     assert (error.status, error.code, error.param) == (403, "blocked_by_guardrail", "messages[1]")
     assert error.details == {"guard": "pii", "kind": "card"}
@@ -68,14 +69,14 @@ async def test_what_is_told_of_a_refusal() -> None:
     assert "4111" not in error.message
 
 
-async def test_long_texts_are_looked_at_in_a_thread() -> None:
+async def test_what_may_take_long_is_done_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     shouting = Shouting()
-    gate = Gate({"shouting": shouting}, ["shouting"])
-    await gate.admit(None, [Text("prompt", "", "low" * 10)])
-    await gate.admit(None, [Text("prompt", "", "low" * LONG)])
-    assert [thread == get_ident() for thread in shouting.threads] == [True, False]
+    monkeypatch.setattr(Pii, "check", lambda _, texts: shouting.check(texts))
+    for guard, length, here in ((Pii(), SHORT, True), (Pii(), SHORT + 1, False), (shouting, 1, False)):
+        await admit([guard], [Text("prompt", "", "l" * length)])
+        assert (shouting.threads[-1] == get_ident()) is here
     with pytest.raises(Forbidden):
-        await gate.admit(None, [Text("prompt", "", "LOUD" * LONG)])
+        await admit([shouting], [Text("prompt", "", "LOUD")])
 
 
 def test_an_operator_can_bring_a_guard() -> None:
