@@ -54,6 +54,12 @@ class Thinking(msgspec.Struct, frozen=True):
     type: str
 
 
+class OutputConfig(msgspec.Struct, frozen=True):
+    """What the answer's text must be; how much effort it is worth means nothing here."""
+
+    format: Any = None
+
+
 class CountBody(msgspec.Struct, frozen=True, kw_only=True):
     """`POST /v1/messages/count_tokens`."""
 
@@ -74,6 +80,7 @@ class MessagesBody(CountBody, frozen=True, kw_only=True):
     top_p: float | None = None
     top_k: int | None = None
     stop_sequences: list[str] | None = None
+    output_config: OutputConfig | None = None
     mcp_servers: list[Any] | None = None
     container: Any = None
 
@@ -108,6 +115,7 @@ def sampled(body: MessagesBody) -> dict[str, Any]:
         "top_p": body.top_p,
         "top_k": body.top_k,
         "stop": body.stop_sequences,
+        "response_format": _format(body.output_config.format) if body.output_config else None,
     }
 
 
@@ -218,6 +226,13 @@ def _choice(choice: ToolChoice) -> Any:
     if choice.type not in _CHOICES:
         raise RequestError("tool_choice.type must be auto, any, tool or none.", param="tool_choice.type")
     return _CHOICES[choice.type]
+
+
+def _format(given: Any) -> Any:
+    """Anthropic's format, which names a schema alone, as a chat's."""
+    if isinstance(given, dict) and given.get("type") == "json_schema":
+        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": given.get("schema"), "strict": True}}
+    return given
 
 
 def _blocks(events: Sequence[Event], *, thinking: bool) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ OURS: Final = Path(sys.executable)
 
 THEIRS: Final = HERE / ".venv/bin/python"
 """The Python of the other SDKs, which want an older one."""
+
+LIMIT_S: Final = 60
+"""After this a program is stuck: it is ended, and what it told counts."""
 
 Json = dict[str, Any]
 Answer = Callable[[Json], Awaitable[Json]]
@@ -59,17 +63,21 @@ async def run(client: str, kind: str, environment: dict[str, str], answer: Answe
     assert child.stderr is not None
     errors = asyncio.create_task(child.stderr.read())
     told: dict[str, str | None] = {}
-    try:
-        async for line in child.stdout:
-            said = json.loads(line)
-            if "ask" in said:
-                child.stdin.write(json.dumps(await _answered(answer, said)).encode() + b"\n")
-            else:
-                told[said["case"]] = said["error"]
-        code = await child.wait()
-    finally:
-        if child.returncode is None:
-            child.kill()
+    code: int | None = None
+    with suppress(TimeoutError):
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                async for line in child.stdout:
+                    said = json.loads(line)
+                    if "ask" in said:
+                        child.stdin.write(json.dumps(await _answered(answer, said)).encode() + b"\n")
+                    else:
+                        told[said["case"]] = said["error"]
+                code = await child.wait()
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
     wrong = "\n".join(f"== {name}\n{error}" for name, error in told.items() if error)
     assert (code, wrong) == (0, ""), f"{wrong}\n{(await errors).decode(errors='replace')[-3000:]}"
     assert told, "no case was run"

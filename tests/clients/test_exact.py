@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(90)
         "openai_node.mjs",
         "vercel.mjs",
         "langchain@theirs",
+        "anthropic_messages@theirs",
         "litellm@theirs",
         "llama_index@theirs",
     ],

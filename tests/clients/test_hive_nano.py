@@ -32,10 +32,15 @@ async def nobody(asked: Json) -> Json:
         "openai_node.mjs",
         "vercel.mjs",
         "langchain@theirs",
+        "anthropic_messages@theirs",
         "litellm@theirs",
         "llama_index@theirs",
     ],
 )
 async def test_every_case_holds(up: Up, client: str, tmp_path: Path) -> None:
     where = {"HIVE_URL": up.ready.base_url, "HIVE_KEY": up.ready.api_key}
-    await programs.run(client, "any", where, nobody, tmp_path)
+    try:
+        await programs.run(client, "any", where, nobody, tmp_path)
+    except AssertionError as error:
+        error.add_note(up.logs())
+        raise

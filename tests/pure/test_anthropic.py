@@ -136,6 +136,14 @@ def test_blocks_become_messages_results_of_tools_their_own() -> None:
     assert (request.tool_choice, request.parallel_tool_calls, request.stop) == ('"required"', False, ["END"])
 
 
+def test_a_format_of_the_answer_becomes_a_chats() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    request = asked(output_config={"effort": "low", "format": {"type": "json_schema", "schema": schema}})
+    told = json.loads(request.response_format or "")
+    assert (told["type"], told["json_schema"]["schema"], told["json_schema"]["strict"]) == ("json_schema", schema, True)
+    assert asked(output_config={"effort": "low"}).response_format is None
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
