@@ -19,6 +19,9 @@ from shared.protocol.messages import Offer, OfferBody
 from shared.tiers import EVIDENCE
 
 _REQUEST: Final = msgspec.json.Decoder(JobRequest)
+_ASKED: Final = tuple(name for name in JobRequest.__struct_fields__ if name in OfferBody.__struct_fields__)
+"""What an offer says as the caller's request has it: messages, sampling, form, task."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -47,8 +50,6 @@ def body_of(
         model_id=request.model,
         model_digest=catalogue[request.model].digest,
         max_tokens=job.max_tokens,
-        sampling=request.sampling,
-        stop=request.stop,
         seed=job.seed,
         salt=job.salt,
         price=price_of(job),
@@ -58,18 +59,8 @@ def body_of(
         evidence=EVIDENCE[worker.evidence],
         geo_digest=geo_digest,
         expires_at=expires_at,
-        messages=request.messages,
-        prompt=request.prompt,
         resume_ids=resume_ids,
-        tools=request.tools,
-        tool_choice=request.tool_choice,
-        parallel_tool_calls=request.parallel_tool_calls,
-        response_format=request.response_format,
-        logit_bias=request.logit_bias,
-        logprobs=request.logprobs,
-        fresh=request.fresh,
-        task=request.task,
-        inputs=request.inputs,
+        **{name: getattr(request, name) for name in _ASKED},
     )
 
 

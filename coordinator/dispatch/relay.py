@@ -162,7 +162,9 @@ class Relay:
 
     def made(self, job_ids: Iterable[UUID]) -> dict[UUID, Made]:
         """What was made so far of those of these jobs that are computed here."""
-        return {id_: self._channels[id_].made for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt}
+        return {
+            id_: self._channels[id_].made for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt
+        }
 
     def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic, held: int = 0) -> None:
         """An attempt begins (see `Channel.assigned`)."""

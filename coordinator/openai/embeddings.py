@@ -58,8 +58,9 @@ def submission(
             f"dimensions must be between 1 and {dimensions}, which the model's vectors have, got {body.dimensions}."
         )
         raise RequestError(message, param="dimensions")
+    parts = in_jobs(texts, numbers=dimensions)
     return Submission(
-        requests=tuple(JobRequest(model=body.model, task="embed", inputs=part) for part in in_jobs(texts, numbers=dimensions)),
+        requests=tuple(JobRequest(model=body.model, task="embed", inputs=part) for part in parts),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
         attached=True,

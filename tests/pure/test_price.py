@@ -91,7 +91,9 @@ def test_a_kind_holds_prompt_and_answer() -> None:
 
 def kind(tokens_in: int = 1, max_tokens: int = 1, *, owns: bool = False, **asked: Any) -> KindSpec:
     different = msgspec.structs.replace(ASKED, **asked)
-    return kind_of(different, entry(), Size(tokens_in, max_tokens, tokens_in + max_tokens), account_id=KEY.account_id, owns=owns)
+    return kind_of(
+        different, entry(), Size(tokens_in, max_tokens, tokens_in + max_tokens), account_id=KEY.account_id, owns=owns
+    )
 
 
 @pytest.mark.parametrize(
