@@ -246,6 +246,8 @@ class Swarm:
                 "HIVE_PAY_HELD_JOBS": "0",
                 "HIVE_PAY_HELD_HOURS": "0",
                 "HIVE_PAYOUT_AGE_S": "0",
+                "HIVE_DEFAULT_MODEL": self.plan.model,
+                "HIVE_CALLBACK_ALLOW": os.environ.get("HIVE_CALLBACK_ALLOW", ""),
             }
         )
         return Child("coordinator", argv, env, self.layout.logs / "coordinator.log")
@@ -257,7 +259,8 @@ def _identity(home: Path) -> Identity:
 
 
 def _environment(values: Mapping[str, str]) -> dict[str, str]:
-    """Ours without any HIVE_ of the caller: a local swarm depends on nothing outside its data directory."""
+    """Ours without any HIVE_ of the caller but those in `values`: a local swarm depends on nothing else outside its data
+    directory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HIVE_")}
     return kept | {"PYTHONUNBUFFERED": "1"} | dict(values)
 

@@ -43,14 +43,13 @@ class Telling:
             view = parent_of(due.id, children)
         if view is not None and view.status not in TERMINAL:
             return None
-        said = None if view is None or view.result_text is None else self._said(view)
+        said = self._said(view) if view is not None and due.shape == "thehive" else None
         return ENCODER.encode(told(due.shape, due.id, view, children, said))
 
-    def _said(self, view: JobView) -> str:
-        """The model's answer without its reasoning."""
-        vocabulary = self._hive.vocabularies.get(view.model)
-        text = view.result_text or ""
-        if vocabulary is None:
+    def _said(self, view: JobView) -> str | None:
+        """The model's answer without its reasoning; None where there is none."""
+        vocabulary, text = self._hive.vocabularies.get(view.model), view.result_text
+        if vocabulary is None or text is None:
             return text
         answer = Answer(Terms(vocabulary.format, lambda token: vocabulary.detokenise([token])))
         return "".join(one.text for one in [*answer.push(text), *answer.finish()] if isinstance(one, Content))

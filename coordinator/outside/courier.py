@@ -56,9 +56,9 @@ class Courier:
         self._pepper = pepper
         self._clock = clock
         self._chance = chance
-        self._running: dict[Due, asyncio.Task[None]] = {}
+        self._running: set[Due] = set()
         self._lane: Lane = FIRST_LANE
-        self._reading = asyncio.Semaphore(CONNECTIONS)
+        self._storing = asyncio.Semaphore(CONNECTIONS)
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
@@ -81,7 +81,8 @@ class Courier:
             forgotten = 0 if last else await callbacks.forget(conn, now - KEPT, BATCH)
         self._lane = last or FIRST_LANE
         for one in chosen:
-            self._running[one] = tasks.create_task(self._send(one))
+            self._running.add(one)
+            tasks.create_task(self._send(one))
         return last is not None or forgotten == BATCH
 
     async def _send(self, one: Due) -> None:
@@ -90,14 +91,14 @@ class Courier:
         except Away as e:
             log.warning("away", what="callback", reason=str(e))
         finally:
-            del self._running[one]
+            self._running.discard(one)
             self._ended.set()
 
     async def _sent(self, one: Due) -> None:
         tries, calls = one.tries + 1, one.calls + 1
         answer = await self._called(one)
         now = self._clock()
-        async with self._reading, self._engine.begin() as conn:
+        async with self._storing, self._engine.begin() as conn:
             if answer is None:
                 await callbacks.postpone(conn, one.id, calls, now + POSTPONED)
                 return
@@ -109,7 +110,7 @@ class Courier:
     async def _called(self, one: Due) -> int | str | None:
         """The status that was answered, or why there is none; None while there is nothing to tell."""
         try:
-            async with self._reading:
+            async with self._storing:
                 body = await self._tell(one)
             if body is None:
                 return None

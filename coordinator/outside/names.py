@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from coordinator.outside.addresses import Address, as_address
@@ -52,7 +53,7 @@ def _look_up(name: str, loop: asyncio.AbstractEventLoop, found: asyncio.Future[l
         answer = UnreachedError(NOWHERE)
     finally:
         _free.release()
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
         loop.call_soon_threadsafe(_tell, found, answer)
 
 
