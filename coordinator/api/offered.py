@@ -147,7 +147,7 @@ def offered(
 def _offered(entry: Entry, told: Written, now: Serving) -> Offered:
     prompt, completion = _per_token(entry.price_in), _per_token(entry.price_out)
     listed = library().get(entry.id)
-    writes = not now.tasks or "generate" in now.tasks
+    writes = _writes(now)
     seeded = now.seeded or not now.workers
     reads, makes = ["text", *(["image"] if now.vision else [])], _made(now)
     return Offered(
@@ -185,11 +185,14 @@ def _offered(entry: Entry, told: Written, now: Serving) -> Offered:
 
 
 def _made(now: Serving) -> list[str]:
-    """What comes out of a model, as far as those who serve it say; text where nobody does."""
-    if not now.tasks:
-        return ["text"]
-    names = {"generate": "text", "embed": "embeddings", "rank": "rerank"}
-    return [name for task, name in names.items() if task in now.tasks]
+    """What comes out of a model: text, unless those who serve it do nothing but something else with it."""
+    others = {"embed": "embeddings", "rank": "rerank"}
+    made = [name for task, name in others.items() if task in now.tasks]
+    return ["text"] if _writes(now) else made
+
+
+def _writes(now: Serving) -> bool:
+    return not now.tasks or "generate" in now.tasks
 
 
 def _together(writes: bool, *lists: Iterable[str]) -> list[str]:

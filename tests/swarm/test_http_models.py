@@ -119,11 +119,11 @@ async def test_loaded_ones_come_first_and_the_order_is_stable(served: Served) ->
 
 async def test_what_only_other_programs_serve_promises_less(served: Served) -> None:
     session = online("rome")
-    facts = {MODEL: offer(weak=True), OTHER: offer(tasks=frozenset({"embed"}))}
+    facts = {MODEL: offer(weak=True, tasks=frozenset({"generate", "embed"})), OTHER: offer(tasks=frozenset({"embed"}))}
     session.facts = msgspec.structs.replace(session.facts, models=facts)
     served.hive.join(session)
     weak, embeds = sorted(await listed(served), key=lambda m: m["id"] != MODEL)
-    assert weak["supported_features"] == []
+    assert (weak["supported_features"], weak["output_modalities"]) == ([], ["text"])
     assert not {"seed", "logit_bias"} & set(weak["supported_sampling_parameters"])
     assert (embeds["output_modalities"], embeds["max_output_length"]) == (["embeddings"], 0)
     assert embeds["supported_sampling_parameters"] == embeds["supported_features"] == []
