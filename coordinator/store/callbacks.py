@@ -70,8 +70,8 @@ _ended = Batch("e", id="uuid", jobs="integer")
 _ENDED = text(f"""
     WITH locked AS (
         SELECT c.id, e.jobs FROM {_ended.sql} JOIN callbacks c ON c.id = e.id ORDER BY c.id FOR UPDATE OF c)
-    UPDATE callbacks c SET jobs_left = c.jobs_left - l.jobs,
-        due_at = CASE WHEN c.jobs_left = l.jobs THEN :now ELSE c.due_at END
+    UPDATE callbacks c SET jobs_left = greatest(c.jobs_left - l.jobs, 0),
+        due_at = CASE WHEN c.jobs_left <= l.jobs THEN :now ELSE c.due_at END
     FROM locked l WHERE c.id = l.id
 """)  # noqa: S608  # names of ours
 # From one lane to the next by the partial index, and of each the first that are due: a lane with a million rows costs the
