@@ -24,7 +24,7 @@ from shared.errors import (
 )
 
 OPENAI_PATHS: Final = (
-    "/v1", "/api", "/chat", "/models", "/model", "/completions", "/embeddings", "/responses", "/messages", "/rerank",
+    "/v1", "/chat", "/models", "/model", "/completions", "/embeddings", "/responses", "/messages", "/rerank",
     "/moderations", "/utils",
 )  # fmt: skip
 
