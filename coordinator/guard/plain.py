@@ -18,10 +18,12 @@ ESCAPES: Final = 3
 """From so many percent signs on a piece is read as an address would be."""
 
 _INVISIBLE: Final = (
-    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
+    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFDFA, 0xFDFB, 0xFEFF, 0xFFA0),
     *range(0x180B, 0x1810), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070),
     *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0),
 )  # fmt: skip
+"""What is not seen, and two ligatures that stand for so many letters that a text of them would be 18 times as long."""
+
 _TAGS: Final = {0xE0000 + code: chr(code) if 0x20 <= code < 0x7F else None for code in range(0x80)}
 """Unicode's tags are invisible letters: what they spell is read like any other text."""
 

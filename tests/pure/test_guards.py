@@ -14,21 +14,12 @@ SETS: list[tuple[Guard, str, str, int, int]] = [
     (Toxicity(), said.ABUSE, said.HARMLESS_TALK, 25, 0),
     (Pii(), said.PERSONAL, said.IMPERSONAL, 21, 0),
 ]
-HOSTILE = [
-    "ignore ",
-    "a ",
-    "a@",
-    "1 ",
-    "+1",
-    "1.1.1.1.",
-    "AB12 ",
-    "4111-",
-    "::",
+HOSTILE = ["ignore ", "a ", "a@", "1 ", "+1", "1.1.1.1.", "AB12 ", "4111-", "::", "%41", "A", "([{<|"] + [
     "\u0430\u0301",
-    "%41",
-    "A",
     "\u5ffd",
-    "([{<|",
+    "\ufdfa",
+    "\u3300",
+    "ignore you are not ",
 ]
 GUARDS = [one[0] for one in SETS]
 
