@@ -5,24 +5,23 @@ import contextlib
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
-import uvicorn
 from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
 from coordinator.api.told import courier_of
-from coordinator.api.wire import Http
 from coordinator.dispatch import ending, loops, watch
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
 from coordinator.dispatch.state import Dispatch
+from coordinator.listening import Listener, bind, config
 from coordinator.pinned import FOLDER, servable
 from coordinator.queue import sweep
 from coordinator.settings import Secrets, Settings, load_secrets
@@ -46,12 +45,6 @@ SWEEP_S: Final = 1.0
 PAYOUT_S: Final = 0.5
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 RECONNECT_MS: Final = 500
-WS_MAX_BYTES: Final = 1 << 20
-WS_QUEUE: Final = 8
-GRACE_S: Final = 3
-KEEP_ALIVE_S: Final = 75
-"""Longer than clients (5 s) and proxies (60 s) keep an idle connection: whoever sends must be the one who closes it, or a
-request is lost on a connection that is just closing."""
 
 Result = TypeVar("Result")
 
@@ -148,9 +141,9 @@ async def _migrate(url: str) -> None:
 async def serving(hive: Hive) -> AsyncIterator[None]:
     """Listens and runs every loop inside the block; a loop that fails ends the block."""
     settings = hive.settings
-    sockets = _bind(settings.host, settings.port), _bind(settings.admin_host, settings.admin_port)
-    public = _Listener(_config(public_app(hive, [_worker_route(hive.dispatch)])))
-    admin = _Listener(_config(admin_app(hive)))
+    sockets = bind(settings.host, settings.port), bind(settings.admin_host, settings.admin_port)
+    public = Listener(config(public_app(hive, [_worker_route(hive.dispatch)])))
+    admin = Listener(config(admin_app(hive)))
     payer = _payer(hive)
     if await _unless_away("tables", lambda: has_tables(hive.engine)) is False:
         raise RequestError("The database has no tables of Hive; run 'hive coordinator migrate' first.")
@@ -241,54 +234,12 @@ def _payer(hive: Hive) -> Payer | None:
     return Payer(hive.engine, Horizon(settings.horizon_url), hive.ledger_keys, policy)
 
 
-class _Listener(uvicorn.Server):
-    """A server whose signals are the application's business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _config(app: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=Http,
-        ws="websockets-sansio",
-        ws_max_size=WS_MAX_BYTES,
-        ws_max_queue=WS_QUEUE,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-
-
 def _worker_route(dispatch: Dispatch) -> Any:
     @websocket("/hive/worker")
     async def worker(socket: WebSocket[Any, Any, Any]) -> None:
         await worker_socket(socket, dispatch)
 
     return worker
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening address; raises RequestError if it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, or what is accepted here has no TCP_NODELAY: 40 ms for each answer on a kept connection.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as e:
-        bound.close()
-        raise RequestError(f"Cannot listen on {host}:{port} ({e.strerror}); choose another port.") from e
-    bound.setblocking(False)
-    return bound
 
 
 def _announce(hive: Hive, sockets: tuple[socket.socket, ...]) -> None:
