@@ -14,13 +14,10 @@ SETS: list[tuple[Guard, str, str, int, int]] = [
     (Toxicity(), said.ABUSE, said.HARMLESS_TALK, 25, 0),
     (Pii(), said.PERSONAL, said.IMPERSONAL, 21, 0),
 ]
-HOSTILE = ["ignore ", "a ", "a@", "1 ", "+1", "1.1.1.1.", "AB12 ", "4111-", "::", "%41", "A", "([{<|"] + [
-    "\u0430\u0301",
-    "\u5ffd",
-    "\ufdfa",
-    "\u3300",
-    "ignore you are not ",
-]
+HOSTILE = [
+    "ignore ", "a ", "a@", "1 ", "+1", "1.1.1.1.", "AB12 ", "4111-", "::", "%41", "A", "([{<|", "ignore you are not ",
+    "\u0430\u0301", "\u5ffd", "\ufdfa", "\u3300",
+]  # fmt: skip
 GUARDS = [one[0] for one in SETS]
 
 
