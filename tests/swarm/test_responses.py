@@ -1,22 +1,20 @@
-"""OpenAI's Responses API by the official client: made, streamed, continued, kept, cancelled and deleted."""
+"""OpenAI's Responses API by the official client: made, streamed, parsed, with tools, cut, failed and left."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI, pydantic_function_tool
-from openai.types.responses import Response
 from pydantic import BaseModel
 
 from shared.protocol.messages import Accept, Failed, Offer, Tokens
+from tests.swarm.responding import MODEL, client_of, ended, heard, offered, read_into, say, workers
 from tests.swarm.scripted import ScriptedWorker
 from tests.swarm.whole import Swarm
 
-MODEL = "hive-nano"
 CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>'
 SCHEMA = {
     "type": "object",
@@ -35,38 +33,8 @@ class Weather(BaseModel):
 
 @pytest.fixture
 async def client(swarm: Swarm) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{swarm.base_url}/v1", api_key=swarm.api_key, max_retries=0) as made:
+    async with client_of(swarm) as made:
         yield made
-
-
-def workers(swarm: Swarm) -> list[ScriptedWorker]:
-    return [swarm.rome, swarm.berlin, swarm.new_york]
-
-
-def say(swarm: Swarm, text: str, **different: Any) -> None:
-    for worker in workers(swarm):
-        worker.says = text
-        for name, value in different.items():
-            setattr(worker, name, value)
-
-
-async def offered(swarm: Swarm) -> Offer:
-    """The one offer that any of the workers got and that was not looked at yet."""
-    (worker,) = [one for one in workers(swarm) if not one.offers.empty()]
-    return await worker.offers.get()
-
-
-async def heard(swarm: Swarm) -> list[tuple[str, str | None]]:
-    """The conversation in the one offer."""
-    return [(message.role, message.content) for message in (await offered(swarm)).body.messages or []]
-
-
-async def ended(client: AsyncOpenAI, made: Response) -> Response:
-    """A response once it has ended."""
-    async with asyncio.timeout(30):
-        while made.status in ("queued", "in_progress"):
-            made = await client.responses.retrieve(made.id)
-    return made
 
 
 async def test_a_response_is_made_and_kept(swarm: Swarm, client: AsyncOpenAI) -> None:
@@ -169,47 +137,6 @@ async def test_a_call_is_streamed_and_parsed(swarm: Swarm, client: AsyncOpenAI) 
     assert (await offered(swarm)).body.tool_choice == '"required"'
 
 
-async def test_a_chain_is_the_whole_conversation_under_its_last_instructions(swarm: Swarm, client: AsyncOpenAI) -> None:
-    first = await client.responses.create(model=MODEL, input="One?", instructions="Old.")
-    await offered(swarm)
-    second = await client.responses.create(model=MODEL, input="Two?", previous_response_id=first.id)
-    await offered(swarm)
-    await client.responses.delete(first.id)
-    third = await client.responses.create(
-        model=MODEL, input="Three?", previous_response_id=second.id, instructions="New.", store=False
-    )
-    said = "The capital is Rome."
-    assert await heard(swarm) == [
-        ("system", "New."), ("user", "One?"), ("assistant", said), ("user", "Two?"), ("assistant", said), ("user", "Three?")
-    ]  # fmt: skip
-    assert third.previous_response_id == second.id
-    listed = [item async for item in client.responses.input_items.list(second.id, order="asc", limit=2)]
-    assert [item.to_dict()["role"] for item in listed] == ["user", "assistant", "user"]
-    assert len({item.id for item in listed}) == 3
-    newest = await client.responses.input_items.list(second.id, limit=1)
-    assert (newest.has_more, newest.data[0].id) == (True, listed[-1].id)
-    for gone in (first.id, third.id, "resp_nonsense"):
-        with pytest.raises(openai.NotFoundError) as missing:
-            await client.responses.retrieve(gone)
-        assert (missing.value.code, missing.value.type) == ("not_found", "invalid_request_error")
-        with pytest.raises(openai.BadRequestError) as caught:
-            await client.responses.create(model=MODEL, input="Four?", previous_response_id=gone)
-        assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
-
-
-async def test_items_are_named_by_their_ids(swarm: Swarm, client: AsyncOpenAI) -> None:
-    first = await client.responses.create(model=MODEL, input="One?")
-    await offered(swarm)
-    (given,) = (await client.responses.input_items.list(first.id)).data
-    named: Any = [{"type": "item_reference", "id": given.id}, {"type": "item_reference", "id": first.output[0].id}]
-    await client.responses.create(model=MODEL, input=[*named, {"role": "user", "content": "Two?"}])
-    assert await heard(swarm) == [("user", "One?"), ("assistant", "The capital is Rome."), ("user", "Two?")]
-    for wrong in ("msg_1", given.id + "9", str(given.id).replace("msg", "rs")):
-        with pytest.raises(openai.NotFoundError) as caught:
-            await client.responses.create(model=MODEL, input=[{"type": "item_reference", "id": wrong}])
-        assert caught.value.param == "input[0].id"
-
-
 async def test_an_answer_that_was_cut_is_incomplete(swarm: Swarm, client: AsyncOpenAI) -> None:
     got = await client.responses.create(model=MODEL, input="Hi", max_output_tokens=2)
     assert (got.status, got.max_output_tokens) == ("incomplete", 2)
@@ -219,11 +146,6 @@ async def test_an_answer_that_was_cut_is_incomplete(swarm: Swarm, client: AsyncO
     assert [event.type async for event in stream][-1] == "response.incomplete"
     then = await client.responses.create(model=MODEL, input="Go on.", previous_response_id=got.id)
     assert then.status == "completed"
-
-
-async def read_into(seen: list[Any], stream: AsyncIterator[Any]) -> None:
-    async for event in stream:
-        seen.append(event)
 
 
 async def fails(worker: ScriptedWorker, offer: Offer) -> None:
@@ -266,58 +188,6 @@ async def test_who_leaves_a_response_cancels_it(swarm: Swarm, client: AsyncOpenA
     assert (await ended(client, created.response)).status == "cancelled"
 
 
-async def test_in_the_background_it_goes_on_without_a_reader(swarm: Swarm, client: AsyncOpenAI) -> None:
-    gate = asyncio.Event()
-    say(swarm, "The capital is Rome.", chunk=1, gate=gate)
-    made = await client.responses.create(model=MODEL, input="Hi", background=True)
-    assert (made.status in ("queued", "in_progress"), made.background, made.output) == (True, True, [])
-    with pytest.raises(openai.BadRequestError) as caught:
-        await client.responses.create(model=MODEL, input="Go on.", previous_response_id=made.id)
-    assert caught.value.param == "previous_response_id"
-    gate.set()
-    got = await ended(client, made)
-    assert (got.status, got.output_text) == ("completed", "The capital is Rome.")
-    assert (await client.responses.cancel(got.id)).status == "completed"
-
-
-async def test_in_the_background_it_is_cancelled(swarm: Swarm, client: AsyncOpenAI) -> None:
-    say(swarm, "The capital is Rome.", chunk=1, gate=asyncio.Event())
-    made = await client.responses.create(model=MODEL, input="Hi", background=True)
-    assert (await client.responses.cancel(made.id)).status == "cancelled"
-    assert (await client.responses.cancel(made.id)).status == "cancelled"
-    seen: list[Any] = []
-    stream = await client.responses.retrieve(made.id, stream=True, starting_after=1)
-    with pytest.raises(openai.APIError) as caught:
-        await read_into(seen, stream)
-    assert ([event.type for event in seen], caught.value.message) == (
-        ["response.in_progress", "response.failed"],
-        "The job was cancelled.",
-    )
-
-
-async def test_a_stream_in_the_background_is_gone_on_with(swarm: Swarm, client: AsyncOpenAI) -> None:
-    gate = asyncio.Event()
-    say(swarm, "The capital is Rome.", chunk=1, gate=gate)
-    stream = await client.responses.create(model=MODEL, input="Hi", background=True, stream=True)
-    seen: list[Any] = []
-    async for event in stream:
-        seen.append(event)
-        if event.type == "response.output_text.delta":
-            break
-    await stream.close()
-    assert [event.type for event in seen[:3]] == ["response.created", "response.queued", "response.in_progress"]
-    rest = await client.responses.retrieve(seen[0].response.id, stream=True, starting_after=seen[-1].sequence_number)
-    gate.set()
-    seen += [event async for event in rest]
-    assert [event.sequence_number for event in seen] == list(range(len(seen)))
-    deltas = [event.delta for event in seen if event.type == "response.output_text.delta"]
-    assert "".join(deltas) == seen[-1].response.output_text == "The capital is Rome."
-    late = [e async for e in await client.responses.retrieve(seen[0].response.id, stream=True, starting_after=500)]
-    assert [(event.type, event.sequence_number) for event in late] == [("response.completed", 501)]
-    async with client.responses.stream(response_id=seen[0].response.id) as again:
-        assert (await again.get_final_response()).output_text == "The capital is Rome."
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_logprobs(swarm: Swarm, client: AsyncOpenAI, stream: bool) -> None:
     asked: Any = {"model": MODEL, "input": "Hi", "top_logprobs": 1, "include": ["message.output_text.logprobs"]}
@@ -330,45 +200,3 @@ async def test_logprobs(swarm: Swarm, client: AsyncOpenAI, stream: bool) -> None
         got = await client.responses.create(**asked)
     assert [round(one.logprob * -1000) for one in got.output[0].content[0].logprobs] == _ids(swarm)
     assert (await offered(swarm)).body.logprobs == 1
-
-
-async def test_what_was_deleted_is_gone_with_prompt_and_result(swarm: Swarm, client: AsyncOpenAI) -> None:
-    got = await client.responses.create(model=MODEL, input="My secret")
-    job = got.id.removeprefix("resp_")
-    async with swarm.client() as http:
-        assert (await http.get(f"/hive/jobs/{job}")).json()["result_text"] == "The capital is Rome."
-        deleted = await http.delete(f"/v1/responses/{got.id}")
-        assert deleted.json() == {"id": got.id, "object": "response", "deleted": True}
-        assert (await http.get(f"/hive/jobs/{job}")).json()["result_text"] is None
-        for path in ("", "/input_items"):
-            assert (await http.get(f"/v1/responses/{got.id}{path}")).status_code == 404
-        assert (await http.delete(f"/v1/responses/{got.id}")).status_code == 404
-    say(swarm, "The capital is Rome.", chunk=1, gate=asyncio.Event())
-    running = await client.responses.create(model=MODEL, input="Hi", background=True)
-    await client.responses.delete(running.id)
-    async with swarm.client() as http:
-        assert (await swarm.ended(http, running.id.removeprefix("resp_")))["status"] == "cancelled"
-
-
-async def test_others_find_nothing(swarm: Swarm, client: AsyncOpenAI) -> None:
-    got = await client.responses.create(model=MODEL, input="Hi", background=True)
-    got = await ended(client, got)
-    admin = {"authorization": f"Bearer {swarm.admin_key}"}
-    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=admin) as http:
-        other = (await http.post("/admin/keys", json={"plan": "enterprise", "name": "other", "grant": 1})).json()["key"]
-    async with AsyncOpenAI(base_url=f"{swarm.base_url}/v1", api_key=other, max_retries=0) as stranger:
-        for call in (
-            stranger.responses.retrieve(got.id),
-            stranger.responses.retrieve(got.id, stream=True),
-            stranger.responses.delete(got.id),
-            stranger.responses.cancel(got.id),
-            stranger.responses.create(model=MODEL, input=[{"type": "item_reference", "id": got.output[0].id or ""}]),
-        ):
-            with pytest.raises(openai.NotFoundError):
-                await call
-        with pytest.raises(openai.NotFoundError):
-            await stranger.responses.input_items.list(got.id)
-        with pytest.raises(openai.BadRequestError) as caught:
-            await stranger.responses.create(model=MODEL, input="Hi", previous_response_id=got.id)
-        assert caught.value.code == "previous_response_not_found"
-    assert (await client.responses.retrieve(got.id)).id == got.id
