@@ -145,11 +145,10 @@ def offered(
 
 
 def _offered(entry: Entry, told: Written, now: Serving) -> Offered:
-    prompt, completion = _per_token(entry.price_in), _per_token(entry.price_out)
     listed = library().get(entry.id)
-    writes = _writes(now)
-    seeded = now.seeded or not now.workers
+    writes, seeded = _writes(now), now.seeded or not now.workers
     reads, makes = ["text", *(["image"] if now.vision else [])], _made(now)
+    modality = f"{'+'.join(reads)}->{'+'.join(makes)}"
     return Offered(
         id=entry.id,
         object="model",
@@ -162,13 +161,8 @@ def _offered(entry: Entry, told: Written, now: Serving) -> Offered:
         output_modalities=makes,
         context_length=entry.context,
         max_output_length=entry.context - 1 if writes else 0,
-        architecture=Architecture(
-            modality=f"{'+'.join(reads)}->{'+'.join(makes)}",
-            family=entry.architecture,
-            tokenizer=told.tokenizer,
-            instruct_type=told.instruct_type,
-        ),
-        pricing=Pricing(prompt, completion, "0", "0", prompt),
+        architecture=Architecture(modality, entry.architecture, told.tokenizer, told.instruct_type),
+        pricing=_pricing(entry),
         quantization=next((word for start, word in _WIDTHS if entry.quantization.startswith(start)), "unknown"),
         file_type=entry.quantization,
         size_bytes=entry.size_bytes,
@@ -197,6 +191,11 @@ def _writes(now: Serving) -> bool:
 
 def _together(writes: bool, *lists: Iterable[str]) -> list[str]:
     return [word for words in lists for word in words] if writes else []
+
+
+def _pricing(entry: Entry) -> Pricing:
+    prompt, completion = _per_token(entry.price_in), _per_token(entry.price_out)
+    return Pricing(prompt, completion, image="0", request="0", input_cache_read=prompt)
 
 
 def _per_token(stroops_per_million: int) -> str:
