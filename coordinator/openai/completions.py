@@ -156,7 +156,7 @@ async def completions(request: HttpRequest) -> ASGIApp:
     call = await called(request)
     body = decoded(_DECODER, call.raw)
     face = face_of(request)
-    asked = submission(body, request.headers.get, speller(face, body.model), face.groups)
+    asked = submission(body, request.headers.get, speller(face, body.model, "prompt"), face.groups)
     prompts = [each.prompt or "" for each in asked.requests for _ in range(asked.n)] if body.echo else []
     tell = partial(CompletionTeller, prompts=prompts, include_usage=body.include_usage, tops=body.logprobs or 0)
     return await serve(request, call, asked, tell, stream=bool(body.stream))

@@ -111,7 +111,8 @@ async def embeddings(request: HttpRequest) -> ASGIApp:
     body = decoded(_DECODER, call.raw)
     face = face_of(request)
     _, vocabulary = known(face, body.model)
-    asked = submission(body, request.headers.get, speller(face, body.model), vocabulary.dimensions, face.groups)
+    spell = speller(face, body.model, "input")
+    asked = submission(body, request.headers.get, spell, vocabulary.dimensions, face.groups)
     tell = partial(EmbeddingTeller, dimensions=body.dimensions, base64=body.encoding_format == "base64")
     return await serve_whole(request, call, asked, tell)
 

@@ -9,7 +9,7 @@ from shared.errors import RequestError
 from shared.tokens import Vocabulary
 
 Spell = Callable[[Sequence[int]], str]
-"""How the model spells token ids."""
+"""How the model spells token ids; raises RequestError for what is none of them."""
 
 
 def texts_of(given: str | list[Any] | None, spell: Spell, param: str) -> list[str]:
@@ -30,9 +30,16 @@ def texts_of(given: str | list[Any] | None, spell: Spell, param: str) -> list[st
             raise RequestError(message, param=param)
 
 
-def speller(face: Face, model: str) -> Spell:
-    """How this model spells; only when it is asked for it raises RequestError `invalid_model`."""
-    return lambda ids: known(face, model)[1].detokenise(ids).decode("utf-8", "replace")
+def speller(face: Face, model: str, param: str) -> Spell:
+    """How this model spells the ids in `param`; only when it is asked for it raises RequestError `invalid_model`."""
+
+    def spell(ids: Sequence[int]) -> str:
+        vocabulary = known(face, model)[1]
+        if not all(0 <= token < vocabulary.size for token in ids):
+            raise RequestError(f"{param}: this model's token ids go from 0 to {vocabulary.size - 1}.", param=param)
+        return vocabulary.detokenise(ids).decode("utf-8", "replace")
+
+    return spell
 
 
 def known(face: Face, model: str) -> tuple[Entry, Vocabulary]:

@@ -101,6 +101,8 @@ async def test_token_ids_are_the_texts_that_they_spell(faced: Faced) -> None:
         ({"input": ["a", 1]}, "input"),
         ({"input": [1.5]}, "input"),
         ({"input": [True]}, "input"),
+        ({"input": [97, 257]}, "input"),
+        ({"input": [[97], [-1]]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"dimensions": 0}, "dimensions"),
         ({"dimensions": 4}, "dimensions"),
