@@ -190,7 +190,9 @@ async def _sweeping(hive: Hive) -> None:
 
 
 async def _swept(hive: Hive) -> sweep.Swept:
-    return await sweep.one_round(hive.engine, _now(), partial(ending.delivered, hive.dispatch))
+    swept = await sweep.one_round(hive.engine, _now(), partial(ending.delivered, hive.dispatch))
+    hive.hub.wake_ids(swept.let_in)
+    return swept
 
 
 async def _renewed(hive: Hive) -> bool:

@@ -79,6 +79,9 @@ NEVER: Final = {
             FROM jobs_ended WHERE state = 'completed' OR tokens_out > 0 GROUP BY 1, 2, 3) j USING (account_id, key_id, model)
         WHERE (u.jobs, u.tokens_in, u.cached, u.tokens_out, u.cost) IS DISTINCT FROM
             (j.jobs, j.tokens_in, j.cached, j.tokens_out, j.cost)""",
+    "a key has more jobs at once than it may": """
+        SELECT key_id, count(*) FROM jobs WHERE at_once IS NOT NULL AND NOT parked
+        GROUP BY key_id HAVING count(*) > max(at_once)""",
     "an attempt went to a worker of too low a tier": """
         SELECT a.job_id, w.tier, k.min_tier FROM attempts a JOIN workers w ON w.pk = a.worker_pk
         JOIN (SELECT day, id, kind_id FROM jobs UNION ALL SELECT day, id, kind_id FROM jobs_ended) j

@@ -36,6 +36,7 @@ def parent_of(id_: UUID, children: Sequence[JobView]) -> JobView:
         hold=sum(child.hold for child in children),
         cost=sum(child.cost for child in children),
         gns_reward=None if first.gns_reward is None else sum(child.gns_reward or 0 for child in children),
+        parked=all(child.parked for child in children),
         settled=settled,
         stellar_tx_hash=first.stellar_tx_hash if settled else None,
     )

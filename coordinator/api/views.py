@@ -27,12 +27,13 @@ class JobCreated(msgspec.Struct, frozen=True):
 
 class JobJson(msgspec.Struct, frozen=True):
     """A job. `worker_pk` is there from `assigned` on, the result when it is completed; `cached_tokens` of the prompt were in
-    the worker's cache already; `salt` opens the hashes of its
+    the worker's cache already; a `parked` one waits until fewer jobs of its key are under way; `salt` opens the hashes of its
     receipt; a parent has `children`, one for each answer, and they its id;
     `settled` and `stellar_tx_hash` say that its payment is confirmed."""
 
     id: UUID
     status: State
+    parked: bool
     model_id: str
     h3_cell: str | None
     jurisdiction: str | None
@@ -91,6 +92,7 @@ def job_json(view: JobView, children: Sequence[JobView] = ()) -> JobJson:
     return JobJson(
         id=view.id,
         status=view.status,
+        parked=view.parked,
         model_id=view.model,
         h3_cell=None if view.cell is None else format_cell(view.cell),
         jurisdiction=view.region or None,

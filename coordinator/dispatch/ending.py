@@ -23,13 +23,15 @@ TRIES: Final = 4
 async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
     """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
     async with d.engine.begin() as conn:
-        before = await moves.cancel(conn, job_id, reason, d.clock(), delivered(d, [job_id]))
-        ended = await ended_views(conn, [job_id] if before is not None else [])
+        done = await moves.cancel(conn, job_id, reason, d.clock(), delivered(d, [job_id]))
+        ended = await ended_views(conn, [job_id] if done is not None else [])
     for view in ended.values():
         stop(d, job_id, reason)
         d.relay.end(view)
         d.relay.forget([job_id])
-    return before is not None
+    if done is not None:
+        d.hub.wake_ids(done.let_in)
+    return done is not None
 
 
 async def run(d: "Dispatch") -> None:

@@ -153,15 +153,20 @@ class Hub:
         self.work.set()
 
     def submitted(self, kind: Kind, job: NewJob) -> None:
-        """This job was committed here a moment ago: the next round gives it away without a look, at once."""
+        """This job was committed here a moment ago: the next round gives it away without a look, at once; that of a key with
+        a cap may be parked, so it is looked for."""
         self._know(kind)
-        self._fresh.append(job)
+        if job.limits.at_once is None:
+            self._fresh.append(job)
+        else:
+            self._waiting.add(kind.id)
         self.work.set()
 
     def wake_ids(self, kind_ids: Iterable[int]) -> None:
-        """Jobs of these kinds, which were offered here before, wait again."""
-        self._waiting.update(kind_id for kind_id in kind_ids if kind_id in self._kinds)
-        self.work.set()
+        """Jobs of these kinds wait, again or for the first time; the next round looks for those that are known here."""
+        if known := self._kinds.keys() & kind_ids:
+            self._waiting |= known
+            self.work.set()
 
     def take_waiting(self) -> tuple[set[int], list[NewJob]]:
         """For one round, the kinds that may have pending jobs (who finds that there may be more says so again), and the

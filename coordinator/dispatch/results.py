@@ -26,13 +26,14 @@ log = structlog.get_logger()
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """What one transaction did, to be told once it holds: outcomes by attempt, jobs that wait again, jobs that ended, and
-    the ended ones as their readers see them."""
+    """What one transaction did, to be told once it holds: outcomes by attempt, jobs that wait again, jobs that ended, the
+    ended ones as their readers see them, and the kinds of parked jobs that were let in."""
 
     outcomes: dict[Key, Outcome]
     back: set[UUID]
     over: set[UUID]
     views: dict[UUID, JobView]
+    let_in: set[int]
 
 
 async def run(d: Dispatch) -> None:
@@ -76,6 +77,7 @@ async def _write(d: Dispatch, batch: list[Report]) -> None:
         moved = await _move(d, conn, batch)
     for report in batch:
         _tell(d, report, moved)
+    d.hub.wake_ids(moved.let_in)
     d.relay.forget(moved.over - moved.views.keys())
 
 
@@ -96,7 +98,7 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
     over |= {outcome.id for outcome in reported.outcomes if outcome.verdict != "late"}
     back = {job_id for job_id, state in reported.states.items() if state is State.PENDING}
     views = await ended_views(conn, [job_id for job_id in over if d.relay.is_read(job_id)])
-    return Moved(outcomes, back, over, views)
+    return Moved(outcomes, back, over, views, reported.let_in)
 
 
 def _tell(d: Dispatch, report: Report, moved: Moved) -> None:

@@ -54,7 +54,7 @@ def assign(
             workers = fits.get(job.kind_id, {})
             if job.id in begun:
                 workers = {pk: fit for pk, fit in workers.items() if not fit.weak}
-            pk = None if job.id in pairs else _best(job, workers, taken, (now - job.created_at) // MILLISECOND, own=own)
+            pk = None if job.id in pairs else _best(job, workers, taken, (now - job.since) // MILLISECOND, own=own)
             if pk is not None:
                 bench = taken[pk]
                 taken[pk] = Bench(bench.slots, bench.taken + 1, bench.last_ms)

@@ -13,7 +13,7 @@ from coordinator.queue.limits import KEPT, STORED
 from coordinator.settle import ledger
 from coordinator.settle.partial import Part
 from coordinator.settle.split import Split, own_share, split
-from coordinator.store import callbacks, ended, limits, money, receipts
+from coordinator.store import callbacks, ended, limits, money, parked, receipts
 from coordinator.store.changes import End, Live, Use, Work
 from coordinator.store.engine import Connection
 from coordinator.store.rows import Payable, Result
@@ -21,18 +21,18 @@ from coordinator.store.rows import Payable, Result
 
 async def complete_all(
     conn: Connection, done: Sequence[tuple[Live, Result]], others: Sequence[tuple[Live, End]], now: datetime
-) -> None:
-    """Ends locked jobs with their results, and `others` in the same go; the receipts of results are kept."""
+) -> set[int]:
+    """Ends locked jobs with their results, and `others` in the same go (see `end_all`); the receipts of results are kept."""
     if done:
         await receipts.insert(conn, (r for _, r in done), now)
-    await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now)
+    return await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now)
 
 
-async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime) -> None:
+async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime) -> set[int]:
     """Ends locked jobs: what they cost is owed to workers and pools, the rest of their holds is released. The hot rows
-    come last."""
+    come last; with those locked the next parked jobs of the same keys are let in, whose kinds are returned."""
     if not ends:
-        return
+        return set()
     moved = await ended.end(conn, [end for _, end in ends], now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
     if told := Counter(job.parent or job.id for job, _ in ends if job.callback):
@@ -48,6 +48,7 @@ async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datet
     await limits.give_back(conn, _unused(ends))
     accounts = _sums([(job.account_id, job, end) for job, end in ends])
     await money.change(conn, accounts, _sums([(job.key_id, job, end) for job, end in ends]))
+    return await parked.promote(conn, {job.key_id for job, _ in ends if job.at_once is not None}, now)
 
 
 def failed(job: Live, code: str, message: str, part: Part, now: datetime) -> End:

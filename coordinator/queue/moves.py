@@ -23,7 +23,7 @@ from coordinator.store.jobs import assign, claim
 from coordinator.store.rows import Ask, Assignment, Claimed, Outcome, Result
 
 __all__ = [
-    "Ask", "Assignment", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign", "cancel", "claim",
+    "Ask", "Assignment", "Cancelled", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign", "cancel", "claim",
     "renew", "repair",
 ]  # fmt: skip
 
@@ -44,10 +44,19 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it: one outcome for each result, in their order, and the new states of the other jobs that moved."""
+    """What became of it: one outcome for each result, in their order, the new states of the other jobs that moved, and the
+    kinds of the parked jobs that were let in."""
 
     outcomes: list[Outcome]
     states: dict[UUID, State]
+    let_in: set[int]
+
+
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cancelled job was `before`, and the kinds of the parked jobs that were let in."""
+
+    before: Live
+    let_in: set[int]
 
 
 async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
@@ -77,8 +86,9 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
             job = live.pop(i)
             ends.append((job, ending.failed(job, code, message, part(job), now)))
     await jobs.requeue(conn, backs, now)
-    await ending.complete_all(conn, done, ends, now)
-    return Reported(outcomes=await _outcomes(conn, told.finished, set(accepted.values())), states=states)
+    let_in = await ending.complete_all(conn, done, ends, now)
+    outcomes = await _outcomes(conn, told.finished, set(accepted.values()))
+    return Reported(outcomes=outcomes, states=states, let_in=let_in)
 
 
 async def repair(
@@ -88,9 +98,9 @@ async def repair(
     lost: Sequence[Live],
     now: datetime,
     delivered: Delivered = NOTHING,
-) -> None:
+) -> set[int]:
     """Does to jobs that this transaction has locked what the sweep found: their time is over, nobody reads them, or
-    their lease ran out."""
+    their lease ran out. Returns the kinds of the parked jobs that were let in."""
     part = delivered.part
     ends = [(job, ending.timed_out(job, part(job), now)) for job in expired]
     ends += [(job, ending.cancelled(job, "nobody reads it any more", part(job), now)) for job in orphaned]
@@ -98,17 +108,18 @@ async def repair(
     gone = [job for job in lost if after(job.state, Event.LOSE, job.lost + 1) is State.FAILED]
     ends += [(job, ending.lost_for_good(job, reason, part(job), now)) for job in gone]
     await jobs.requeue(conn, [_back(job, reason, now, lost=True) for job in lost if job not in gone], now)
-    await ending.end_all(conn, ends, now)
+    return await ending.end_all(conn, ends, now)
 
 
 async def cancel(
     conn: Connection, id_: UUID, reason: str, now: datetime, delivered: Delivered = NOTHING
-) -> Live | None:
-    """Cancels a job, of which so much was `delivered`; returns what it was before, None if there is none or it has ended."""
+) -> Cancelled | None:
+    """Cancels a job, of which so much was `delivered`; None if there is none or it has ended."""
     job = (await jobs.lock(conn, [id_])).get(id_)
-    if job is not None:
-        await ending.end_all(conn, [(job, ending.cancelled(job, reason, delivered.part(job), now))], now)
-    return job
+    if job is None:
+        return None
+    let_in = await ending.end_all(conn, [(job, ending.cancelled(job, reason, delivered.part(job), now))], now)
+    return Cancelled(before=job, let_in=let_in)
 
 
 async def renew(

@@ -11,7 +11,7 @@ import msgspec
 from coordinator.queue import moves
 from coordinator.queue.limits import HANDOVER, IDEMPOTENCY, KEPT
 from coordinator.settle.partial import NOTHING, Delivered
-from coordinator.store import cached, ended, idempotency, jobs, partitions
+from coordinator.store import cached, ended, idempotency, jobs, parked, partitions
 from coordinator.store.changes import Live
 from coordinator.store.engine import Engine
 
@@ -20,13 +20,14 @@ BATCH: Final = 500
 
 class Swept(msgspec.Struct, frozen=True):
     """What one round found: `lost` leases (their jobs wait again or failed), `expired` and `orphaned` jobs, `purged`
-    results; `more` says that there is more of it now."""
+    results; `more` says that there is more of it now, `let_in` names the kinds of the parked jobs that were let in."""
 
     lost: int
     expired: int
     orphaned: int
     purged: int
     more: bool
+    let_in: frozenset[int] = frozenset()
 
 
 class Verdict(StrEnum):
@@ -63,7 +64,10 @@ async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable
         told = delivered(job.id for job in due)
         verdicts = [(job, verdict(job, now, ours=job.id in told.made)) for job in due]
         found = {v: [job for job, said in verdicts if said is v] for v in Verdict}
-        await moves.repair(conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told)
+        let_in = await moves.repair(
+            conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told
+        )
+    let_in |= await _let_in(engine, now)
     async with engine.begin() as conn:
         purged = await ended.purge(conn, now, BATCH)
         forgotten = await idempotency.forget(conn, now - IDEMPOTENCY, BATCH)
@@ -72,4 +76,14 @@ async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable
         await partitions.make_partitions(conn, now.astimezone(UTC).date())
     more = BATCH in (len(due), purged, forgotten, outdated)
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
-    return Swept(lost, expired, orphaned, purged, more)
+    return Swept(lost, expired, orphaned, purged, more, frozenset(let_in))
+
+
+async def _let_in(engine: Engine, now: datetime) -> set[int]:
+    """Lets in what is parked though its key has room: it was locked when its turn came."""
+    async with engine.begin() as conn:
+        keys = await parked.idle(conn, BATCH)
+        if not keys:
+            return set()
+        await parked.lock(conn, keys)
+        return await parked.promote(conn, keys, now)

@@ -23,6 +23,7 @@ class Live(Row, frozen=True, kw_only=True):
     hold: int
     reward: int | None
     copy: bool
+    at_once: int | None
     lost: int
     store: bool
     attached: bool

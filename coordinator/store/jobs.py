@@ -49,12 +49,13 @@ _NEW_COLUMNS = {
     "token_ns": "bigint",
     "echo": "bytea",
     "cache_key": "bytea",
+    "at_once": "integer",
 }
 _new = Batch("r", **_NEW_COLUMNS)
 INSERT = f"""
     made AS (
-        INSERT INTO jobs (state, {", ".join(_NEW_COLUMNS)})
-        SELECT '{INITIAL}', {", ".join(f"r.{name}" for name in _NEW_COLUMNS)} FROM {_new.sql}
+        INSERT INTO jobs (state, parked, {", ".join(_NEW_COLUMNS)})
+        SELECT '{INITIAL}', r.at_once IS NOT NULL, {", ".join(f"r.{name}" for name in _NEW_COLUMNS)} FROM {_new.sql}
         RETURNING day, id, created_at),
     told AS (
         INSERT INTO job_events (day, job_id, attempt, event, at)
@@ -62,14 +63,14 @@ INSERT = f"""
 """  # noqa: S608  # names and states of ours
 
 _CLAIMED = """id, attempt, kind_id, account_id, request, seed, salt, hold, reward, tokens_in, max_tokens, avoid, lost,
-    created_at, deadline_at, attached, copy"""
+    since, deadline_at, attached, copy"""
 _ask = Batch("ask", kind_id="integer", most="integer", before="timestamptz")
 CLAIM = f"""
     SELECT j.* FROM {_ask.sql}
     CROSS JOIN LATERAL (
         SELECT {_CLAIMED} FROM jobs
-        WHERE kind_id = ask.kind_id AND state = '{INITIAL}'
-            AND created_at <= ask.before AND ready_at <= :now AND deadline_at > :now
+        WHERE kind_id = ask.kind_id AND state = '{INITIAL}' AND NOT parked
+            AND since <= ask.before AND ready_at <= :now AND deadline_at > :now
         ORDER BY tag LIMIT ask.most FOR UPDATE SKIP LOCKED) AS j
 """  # noqa: S608  # names and states of ours
 
@@ -79,7 +80,7 @@ _move = Batch("m", day="date", id="uuid", attempt="integer", worker_pk="text", c
 ASSIGN = f"""
     WITH believed AS (
         SELECT j.day, j.id, m.worker_pk, m.cell, m.price, j.attempt = m.attempt AND j.deadline_at > :now
-            AND j.state IN ({sql_states(sources(Event.ASSIGN))}) AS holds
+            AND j.state IN ({sql_states(sources(Event.ASSIGN))}) AND NOT j.parked AS holds
         FROM {_move.sql} JOIN jobs j ON j.day = m.day AND j.id = m.id
         ORDER BY j.id FOR UPDATE OF j SKIP LOCKED),
     taken AS (
@@ -113,8 +114,8 @@ START = f"""
     SELECT day, id, attempt, '{Event.START}', :now, worker_pk FROM started RETURNING job_id
 """  # noqa: S608  # names and states of ours
 
-_LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, tokens_in, max_tokens, hold, reward, copy, lost, store,
-    attached, due_at, lease_until, reader_until, token_ns, callback, parent"""
+_LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, tokens_in, max_tokens, hold, reward, copy, at_once, lost,
+    store, attached, due_at, lease_until, reader_until, token_ns, callback, parent"""
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""
     SELECT {", ".join(f"j.{name.strip()}" for name in _LIVE.split(","))}
@@ -238,5 +239,5 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
         tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
         job.store, job.attached, job.callback is not None, at, at, job.deadline_at, job.deadline_at, reader_until,
         job.parent, job.choice, job.copy, bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
-        job.echo, job.cache_key,
+        job.echo, job.cache_key, job.limits.at_once,
     )  # fmt: skip

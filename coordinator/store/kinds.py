@@ -20,9 +20,9 @@ _READ = text(f"SELECT id, {_COLUMNS} FROM kinds WHERE id = ANY(:ids)")  # noqa: 
 # From one pending kind to the next by the partial index: callers make kinds for ever, few of them wait at a time.
 _WAITING = """
     WITH RECURSIVE waiting AS (
-        (SELECT kind_id FROM jobs WHERE state = 'pending' ORDER BY kind_id LIMIT 1)
+        (SELECT kind_id FROM jobs WHERE state = 'pending' AND NOT parked ORDER BY kind_id LIMIT 1)
         UNION ALL
-        SELECT (SELECT j.kind_id FROM jobs j WHERE j.state = 'pending' AND j.kind_id > w.kind_id
+        SELECT (SELECT j.kind_id FROM jobs j WHERE j.state = 'pending' AND NOT j.parked AND j.kind_id > w.kind_id
                 ORDER BY j.kind_id LIMIT 1)
         FROM waiting w WHERE w.kind_id IS NOT NULL)
 """
@@ -34,7 +34,7 @@ COUNTS = f"""
     {_WAITING} SELECT w.kind_id, n.jobs FROM (SELECT kind_id FROM waiting WHERE kind_id IS NOT NULL LIMIT {COUNTED}) w
     CROSS JOIN LATERAL (
         SELECT count(*) AS jobs FROM (
-            SELECT 1 FROM jobs j WHERE j.state = 'pending' AND j.kind_id = w.kind_id LIMIT {COUNTED}) x) n
+            SELECT 1 FROM jobs j WHERE j.state = 'pending' AND NOT j.parked AND j.kind_id = w.kind_id LIMIT {COUNTED}) x) n
 """  # noqa: S608  # a number and a statement of ours
 
 
@@ -51,12 +51,12 @@ async def read(conn: Connection, ids: Sequence[int]) -> list[Kind]:
 
 
 async def waiting(conn: Connection) -> list[int]:
-    """The ids of the kinds of which a job is pending; one look into the partial index for each of them."""
+    """The ids of the kinds of which a job is ready; one look into the partial index for each of them."""
     return list(await conn.scalars(statement(WAITING)))
 
 
 async def counts(conn: Connection) -> dict[int, int]:
-    """By kind how many of its jobs are pending, of up to 1 000 kinds and 1 000 jobs of each."""
+    """By kind how many of its jobs are ready, of up to 1 000 kinds and 1 000 jobs of each."""
     return {row.kind_id: row.jobs for row in await conn.execute(statement(COUNTS))}
 
 

@@ -92,7 +92,7 @@ class NewJob(Row, frozen=True, kw_only=True):
         return Claimed(
             id=self.id, attempt=0, kind_id=self.kind_id, account_id=self.account_id, request=self.request,
             seed=self.seed, salt=self.salt, hold=self.hold, reward=self.reward, tokens_in=self.tokens_in,
-            max_tokens=self.max_tokens, avoid=[], lost=0, created_at=self.created_at, deadline_at=self.deadline_at,
+            max_tokens=self.max_tokens, avoid=[], lost=0, since=self.created_at, deadline_at=self.deadline_at,
             attached=self.attached, copy=self.copy,
         )  # fmt: skip
 
@@ -106,7 +106,8 @@ class Ask(Row, frozen=True, kw_only=True):
 
 
 class Claimed(Row, frozen=True, kw_only=True):
-    """A pending job, locked by the claiming transaction; `attempt` is the number of attempts before this one."""
+    """A pending job, locked by the claiming transaction; `attempt` is the number of attempts before this one, `since` the
+    moment from which on it looks for a worker."""
 
     id: UUID
     attempt: int
@@ -121,7 +122,7 @@ class Claimed(Row, frozen=True, kw_only=True):
     max_tokens: int
     avoid: list[str]
     lost: int
-    created_at: datetime
+    since: datetime
     deadline_at: datetime
     attached: bool
     copy: bool = False
@@ -208,6 +209,7 @@ class JobView(Row, frozen=True, kw_only=True):
     parent: UUID | None = None
     choice: int = 0
     copy: bool = False
+    parked: bool = False
 
 
 class JobEventRow(Row, frozen=True, kw_only=True):

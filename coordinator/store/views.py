@@ -19,10 +19,10 @@ _COMMON = """j.day, j.id, j.account_id, j.key_id, j.source, j.priority, j.model,
 _LIVE = f"""SELECT {_COMMON}, CAST(NULL AS timestamptz) AS completed_at, 0 AS tokens_generated,
     CAST(NULL AS double precision) AS tokens_per_second, CAST(NULL AS bytea) AS result,
     CAST(NULL AS text) AS finish_reason, CAST(NULL AS text) AS error_code, CAST(NULL AS text) AS error_message,
-    CAST(0 AS bigint) AS cost, 0 AS cached_tokens FROM jobs j"""  # noqa: S608  # columns of ours
+    CAST(0 AS bigint) AS cost, 0 AS cached_tokens, j.parked FROM jobs j"""  # noqa: S608  # columns of ours
 _ENDED = f"""SELECT {_COMMON}, j.ended_at AS completed_at, j.tokens_out AS tokens_generated, j.tokens_per_second,
-    j.result, j.finish_reason, j.error_code, j.error_message, j.cost, j.cached_tokens
-    FROM jobs_ended j"""  # noqa: S608  # columns of ours
+    j.result, j.finish_reason, j.error_code, j.error_message, j.cost, j.cached_tokens,
+    false AS parked FROM jobs_ended j"""  # noqa: S608  # columns of ours
 _AROUND = """SELECT v.*, k.region, k.cell, w.handle AS worker_handle, b.tx_hash AS stellar_tx_hash FROM ({jobs}) AS v
     JOIN kinds k ON k.id = v.kind_id
     LEFT JOIN workers w ON w.pk = v.worker_pk

@@ -11,7 +11,7 @@ import msgspec
 
 from coordinator.queue.limits import IDEMPOTENCY
 from coordinator.settle import ledger
-from coordinator.store import accounts, callbacks, idempotency, limits, money, submitting
+from coordinator.store import accounts, callbacks, idempotency, limits, money, parked, submitting
 from coordinator.store.engine import Connection, Engine, alone
 from coordinator.store.limits import Used
 from coordinator.store.money import Changes
@@ -143,7 +143,7 @@ def _takes_more(jobs: Jobs) -> bool:
     """Whether a submission touches more than its own rows and those of money."""
     first = jobs[0]
     keyed, called_back = first.idempotency_key is not None, first.callback is not None
-    return keyed or called_back or first.recharging or is_limited(jobs)
+    return keyed or called_back or first.recharging or is_limited(jobs) or first.limits.at_once is not None
 
 
 async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> tuple[list[Answer], Used]:
@@ -160,6 +160,7 @@ async def _write_in(conn: Connection, new: Sequence[Jobs], *, looking: bool) -> 
         await _recharge(conn, admitted, at)
         await _call_back(conn, admitted)
         await _keep(conn, admitted)
+        await parked.promote(conn, {jobs[0].key_id for jobs in admitted if jobs[0].limits.at_once is not None}, at)
     return [known.get(id_) or refused.get(id_) or id_ for id_ in map(id_of, new)], used
 
 

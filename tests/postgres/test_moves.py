@@ -38,7 +38,7 @@ async def _assign(conn: Connection, id_: UUID, attempt: int, worker: str) -> obj
     assert view is not None
     claimed = Claimed(
         id=id_, attempt=attempt, kind_id=1, account_id=view.account_id, request=b"", seed="", salt="", hold=0,
-        reward=None, tokens_in=0, max_tokens=0, avoid=[], lost=0, created_at=NOW, deadline_at=NOW, attached=False,
+        reward=None, tokens_in=0, max_tokens=0, avoid=[], lost=0, since=NOW, deadline_at=NOW, attached=False,
     )  # fmt: skip
     return await assign_all(conn, [claimed], worker, NOW)
 
@@ -222,7 +222,7 @@ async def test_a_cancelled_job_tells_what_it_was(engine: Engine) -> None:
         was = await moves.cancel(conn, id_, "asked", NOW)
         assert await moves.cancel(conn, id_, "asked", NOW) is None
     assert was is not None
-    assert (was.state, was.worker_pk, was.attempt) == (State.COMPUTING, WORKER, 1)
+    assert (was.before.state, was.before.worker_pk, was.before.attempt) == (State.COMPUTING, WORKER, 1)
     assert (await seen(shop, id_)).status is State.CANCELLED
     assert (await check_books(shop)).held == 0
 
@@ -237,11 +237,9 @@ async def test_leases_are_renewed_for_those_who_hold_them(engine: Engine) -> Non
         pairs = [(held, 1), (gone, 1), (waiting, 0), (held, 7)]
         assert await moves.renew(conn, pairs, [waiting, gone], **until) == {held}
     async with engine.begin() as conn:
-        live = await moves.cancel(conn, held, "", NOW), await moves.cancel(conn, waiting, "", NOW)
-    assert live[0] is not None
-    assert live[1] is not None
-    assert (live[0].lease_until, live[1].reader_until) == (until["lease_until"], until["reader_until"])
-    assert live[0].due_at == NOW + LEASE + timedelta(minutes=5)
+        live = await jobs.lock(conn, [held, waiting])
+    assert (live[held].lease_until, live[waiting].reader_until) == (until["lease_until"], until["reader_until"])
+    assert live[held].due_at == NOW + LEASE + timedelta(minutes=5)
 
 
 async def test_terminal_jobs_are_out_of_the_hot_table(engine: Engine) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from coordinator.store import earnings, ended, kinds, payables, usage
+from coordinator.store import earnings, ended, kinds, parked, payables, usage
 from coordinator.store.engine import Connection, Engine
 from tests.postgres.made import NOW, WORKER, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of
@@ -15,6 +15,7 @@ from tests.postgres.test_plans import fill, nodes, plan_of
 STATEMENTS = {
     "sums": earnings.SUMS, "days": earnings.DAYS, "payments": earnings.PAYMENTS, "owner": earnings.OWNER,
     "tally": ended.TALLY, "mature": str(payables.MATURE), "usage": usage.OF_ONE, "usage of all": usage.OF_ALL,
+    "promote": parked.PROMOTE, "idle": parked.IDLE, "lock keys": parked.LOCK,
 }  # fmt: skip
 FILL = """
     INSERT INTO worker_sums SELECT lpad(n::text, 64, '0'), n, 0, 0, 0 FROM generate_series(1, 3000) n;
@@ -40,7 +41,7 @@ def walks(node: Any) -> Iterator[str]:
         yield from walks(part)
     if node.get("Relation Name") and node["Node Type"].endswith("Scan"):
         keyed = "Index Cond" in node or any("Index Cond" in part for part in node.get("Plans", []))
-        first = node.get("Index Name") in {"jobs_ready", "payables_waiting"} or "payables" in node["Relation Name"]
+        first = node.get("Index Name") in {"jobs_ready", "jobs_parked", "payables_waiting"} or "payables" in node["Relation Name"]
         if not keyed and not first:  # the first of an index is found at once
             yield f"{node['Node Type']} of {node['Relation Name']}"
 

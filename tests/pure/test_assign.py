@@ -17,7 +17,7 @@ def job(age_ms: int = 0, avoid: tuple[str, ...] = (), kind_id: int = 1) -> Claim
     made = NOW - timedelta(milliseconds=age_ms)
     return Claimed(
         id=uuid4(), attempt=0, kind_id=kind_id, account_id=UUID(int=1), request=b"", seed="1", salt="00" * 32, hold=1,
-        reward=None, tokens_in=1, max_tokens=1, avoid=list(avoid), lost=len(avoid), created_at=made,
+        reward=None, tokens_in=1, max_tokens=1, avoid=list(avoid), lost=len(avoid), since=made,
         deadline_at=made + timedelta(hours=1), attached=False,
     )  # fmt: skip
 
@@ -118,14 +118,14 @@ def test_every_assignment_keeps_the_rules_and_no_slot_stays_free_without_reason(
     taken = {pk: bench.taken for pk, bench in benches.items()}
     for pair in pairs:
         taken[pair.worker_pk] += 1
-        assert fits[pair.worker_pk].after_ms <= (NOW - pair.job.created_at) / timedelta(milliseconds=1)
+        assert fits[pair.worker_pk].after_ms <= (NOW - pair.job.since) / timedelta(milliseconds=1)
         assert pair.worker_pk not in pair.job.avoid or set(fits) <= set(pair.job.avoid)
     assert all(taken[pk] <= max(bench.slots, bench.taken) for pk, bench in benches.items())
     left = {one.id for one in jobs} - {pair.job.id for pair in pairs}
     free = [pk for pk, bench in benches.items() if taken[pk] < bench.slots]
     for one in jobs:
         if one.id in left:
-            age = (NOW - one.created_at) / timedelta(milliseconds=1)
+            age = (NOW - one.since) / timedelta(milliseconds=1)
             assert not [
                 pk for pk in free if fits[pk].after_ms <= age and (pk not in one.avoid or set(fits) <= set(one.avoid))
             ]
