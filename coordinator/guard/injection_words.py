@@ -20,7 +20,7 @@ IDEAS: Final = {
         vorherige vorherigen vorige vorigen bisherige bisherigen obige obigen vorangegangene vorangegangenen frühere früheren
         précédent précédente précédents précédentes antérieures antérieurs
         anterior anteriores previa previas previo previos precedente precedenti
-        vorige voorgaande eerdere bovenstaande poprzednie poprzednich wcześniejsze wcześniejszych powyższe
+        voorgaande eerdere bovenstaande poprzednie poprzednich wcześniejsze wcześniejszych powyższe
         предыдущие предыдущих предыдущую прежние вышеуказанные
         之前 以前 以上 上述 先前 前面 此前 これまで 上記 이전 앞의 위의 지금까지
     """,
@@ -36,7 +36,7 @@ IDEAS: Final = {
         instructions instruction prompt prompts directions directives rules guidelines commands orders restrictions
         constraints programming guardrails safeguards
         anweisung anweisungen instruktionen regeln vorgaben befehle richtlinien
-        consignes règles directives instrucciones reglas indicaciones directrices órdenes
+        consignes règles instrucciones reglas indicaciones directrices órdenes
         istruzioni regole direttive indicazioni instruções regras diretrizes orientações
         instructies regels opdrachten aanwijzingen instrukcje instrukcji polecenia zasady
         инструкции инструкций указания правила команды

@@ -35,23 +35,21 @@ IDEAS: Final = {
     "kill": """
         kill murder strangle stab behead slaughter rape lynch shoot gas töten umbringen abstechen vergewaltigen erschießen
         töte bringe tuer buter égorger violer matar mato violar degollar uccidere ammazzare uccido ammazzo stuprare
-        tuerai tuer matarei ucciderò ammazzerò mataré
+        tuerai matarei ucciderò ammazzerò mataré
     """,
     "yourself": "yourself yourselves",
     "kys": "kys neck_yourself",
     "die": "die sterben verrecke verreck krepier crève crevez muérete morite muori morra",
     "should": "should deserve hope wish go must verdienst solltest mérites mereces dovresti deveria",
     "group": """
-        jews muslims blacks gays lesbians immigrants refugees women foreigners arabs jews christians mexicans asians africans
+        jews muslims blacks gays lesbians immigrants refugees women foreigners arabs christians mexicans asians africans
         juden muslime schwarze schwule flüchtlinge ausländer türken frauen juifs musulmans noirs arabes immigrés femmes
         judíos musulmanes negros inmigrantes mujeres ebrei musulmani neri immigrati donne judeus muçulmanos pretos mulheres
     """,
     "all": "all alle tous toutes todos todas tutti tutte every",
     "gone": "die killed exterminated gassed hanged vergast ausgerottet sterben crever morir morire morrer eliminated",
-    "the": "the die les los las gli i le os as",
     "throat": "throat kehle gorge garganta gola",
     "cut": "cut slit schneide tranche corto taglio",
-    "hurt": "hurt beat smash find zusammenschlagen schlage frapper golpear picchiare",
     "neck": "neck hang",
     "worthless": "worthless pathetic disgusting wertlos erbärmlich",
 }

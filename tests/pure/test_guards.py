@@ -1,7 +1,11 @@
 """The built-in guards over lines in several languages: how many they refuse of what they should, and of what not."""
 
+from collections import Counter
+from types import ModuleType
+
 import pytest
 
+from coordinator.guard import injection_words, toxicity_words
 from coordinator.guard.guard import Finding, Guard, Text
 from coordinator.guard.injection import PromptInjection
 from coordinator.guard.pii import Pii
@@ -38,6 +42,13 @@ def test_how_often_a_guard_is_right(
         caught_of, wrong_of = f"{len(bad) - len(missed)} of {len(bad)}", f"{len(mistaken)} of {len(good)}"
         print(f"\n{guard.name} refuses {caught_of} harmful lines and {wrong_of} harmless ones")
     assert (len(bad) - len(missed), len(mistaken)) == (caught, wrong), (missed, mistaken)
+
+
+@pytest.mark.parametrize("said", [injection_words, toxicity_words])
+def test_every_idea_is_in_a_rule_and_has_its_words_once(said: ModuleType) -> None:
+    assert {step for rule in said.RULES for step in rule.steps} == said.IDEAS.keys()
+    for idea, text in said.IDEAS.items():
+        assert [word for word, times in Counter(text.split()).items() if times > 1] == [], idea
 
 
 def test_who_is_not_looked_at_for_injections() -> None:
