@@ -4,6 +4,7 @@ import ctypes
 import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,6 +29,11 @@ LONGEST_TEXT: Final = 2048
 _RANK: Final = "4"
 _RANK_TEMPLATE: Final = "tokenizer.chat_template.rerank"
 _PLACE: Final = re.compile(r"\{query\}|\{document\}")
+_DEFINED: Final = llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
+_CONTROL: Final = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+_TAKES_SPACE: Final = llama_cpp.LLAMA_TOKEN_ATTR_LSTRIP
+_PIECE: Final = 4096
+"""Bytes of a long text that are read at once, at least."""
 
 
 class ModelFileError(ValueError):
@@ -50,6 +56,15 @@ def is_long(asked: Asked) -> bool:
     text = asked.prompt or "".join(message.content or "" for message in asked.messages or [])
     inputs = sum(len(text) + _TEXT for text in getattr(asked, "inputs", ()))
     return len(text) + len(getattr(asked, "tools", None) or "") + inputs > _LONG
+
+
+def cut_before(raw: bytes, names: re.Pattern[bytes]) -> list[bytes]:
+    """A text in pieces of some 4 KiB, each but the first of which begins with one of these names."""
+    cuts = [0]
+    for found in names.finditer(raw):
+        if found.start() - cuts[-1] >= _PIECE:
+            cuts.append(found.start())
+    return [raw[begin:end] for begin, end in pairwise([*cuts, len(raw)])]
 
 
 _NO_LOG: Final = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
@@ -222,6 +237,32 @@ class Vocabulary:
 
     def _tokenise(self, text: str, special: bool, *, start: bool) -> list[int]:
         raw = text.encode("utf-8", "replace")
+        names = self._cuts[special] if len(raw) > _LONG and not (start and self._closes) else None
+        pieces = [raw] if names is None else cut_before(raw, names)
+        return [token for i, piece in enumerate(pieces) for token in self._read(piece, special, start=start and not i)]
+
+    @cached_property
+    def _cuts(self) -> tuple[re.Pattern[bytes] | None, re.Pattern[bytes] | None]:
+        """The names before which a text may be read in pieces, if those of control tokens are none, and if they are.
+
+        llama.cpp looks for every such name between any two that it has found, which takes hours where a text is full of
+        them. What takes the space before it as well is no place to cut.
+        """
+        kinds = {i: llama_cpp.llama_vocab_get_attr(self._vocab, i) for i in range(self.size)}
+        defined = [i for i, kind in kinds.items() if kind & _DEFINED and not kind & _TAKES_SPACE]
+        control = [i for i, kind in kinds.items() if kind & _CONTROL and not kind & _TAKES_SPACE]
+        return self._any_name(defined), self._any_name([*defined, *control])
+
+    @cached_property
+    def _closes(self) -> bool:
+        """Whether a token ends every text that begins with the start token."""
+        return bool(len(self._read(b"", False, start=True)) > llama_cpp.llama_vocab_get_add_bos(self._vocab))
+
+    def _any_name(self, ids: Sequence[int]) -> re.Pattern[bytes] | None:
+        names = sorted({self._name(i).encode() for i in ids} - {b""}, key=len, reverse=True)
+        return re.compile(b"|".join(map(re.escape, names))) if names else None
+
+    def _read(self, raw: bytes, special: bool, *, start: bool) -> list[int]:
         count, room = -len(raw) - 2, 0
         while count < -room:
             room = -count

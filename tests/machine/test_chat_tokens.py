@@ -1,13 +1,15 @@
 """Tools through a real vocabulary: what the model reads of them, and what is visible of its calls."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from shared.chat.formats import GENERIC, described
 from shared.protocol.messages import Message
-from shared.tokens import TemplateError, Vocabulary, is_long
+from shared.tokens import TemplateError, Vocabulary, cut_before, is_long
 from tests.machine.coordinator_double import model_file
 from tests.pure.chat_templates import TEMPLATES
 
@@ -57,3 +59,24 @@ def test_bad_tools_are_an_error_for_the_caller() -> None:
 def test_many_tools_make_a_long_prompt() -> None:
     assert not is_long(Asked(tools=TOOLS))
     assert is_long(Asked(tools=TOOLS + " " * 20_000))
+
+
+PARTS = ["<|im_end|>", "<|im_start|>", "</tool_call>", "<|im_", " ", "\n ", "word ", "é"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), min_size=9))
+def test_a_long_text_is_read_in_pieces_as_it_is_read_whole(parts: list[str]) -> None:
+    text = "".join(parts) * (40_000 // len("".join(parts)))
+    for special in (True, False):
+        assert VOCABULARY.tokenise(text, special=special) == VOCABULARY._read(text.encode(), special, start=False)
+    assert VOCABULARY.text_ids(text) == VOCABULARY._read(text.encode(), False, start=True)
+
+
+def test_a_long_text_full_of_marks_is_cut_before_them() -> None:
+    names = re.compile(rb"<m>|</m>")
+    pieces = cut_before(b"a" * 5000 + b"<m>b</m>" * 2000, names)
+    assert b"".join(pieces) == b"a" * 5000 + b"<m>b</m>" * 2000
+    assert [len(piece) for piece in pieces[:3]] == [5000, 4096, 4096]
+    assert all(names.match(piece) for piece in pieces[1:])
+    assert cut_before(b"a" * 9000, names) == [b"a" * 9000]
