@@ -38,9 +38,7 @@ IDLE = f"""
     SELECT w.key_id FROM (SELECT key_id FROM parking WHERE key_id IS NOT NULL) AS w {_ROOM}
     WHERE let_in.jobs < cap.at_once LIMIT :most
 """  # noqa: S608  # a statement of ours
-LOCK = f"""
-    SELECT s.key_id FROM {_keys.sql} JOIN key_spend s ON s.key_id = w.key_id ORDER BY s.key_id FOR UPDATE OF s
-"""  # noqa: S608  # names of ours
+LOCK = "SELECT key_id FROM key_spend WHERE key_id = ANY(:keys) ORDER BY key_id FOR UPDATE"
 
 
 async def promote(conn: Connection, keys: Collection[UUID], now: datetime) -> set[int]:
@@ -58,4 +56,4 @@ async def idle(conn: Connection, most: int) -> list[UUID]:
 
 async def lock(conn: Connection, keys: Collection[UUID]) -> None:
     """Locks the rows of these keys in `key_spend`, in the order in which everybody does."""
-    await conn.execute(statement(LOCK), _keys.bind((key,) for key in keys))
+    await conn.execute(statement(LOCK), {"keys": list(keys)})
