@@ -16,7 +16,7 @@ from coordinator.api.bodies import body_of
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.intake import Accepted, Sent
-from coordinator.api.jobs import body_hash, idempotency_key
+from coordinator.api.repeats import body_hash, idempotency_key
 from coordinator.api.trace import Trace
 from coordinator.store.callers import KeyRow
 from coordinator.store.rows import JobView

@@ -14,7 +14,6 @@ from coordinator.submit.body import (
     conversation,
     form_of,
     refuse_common,
-    refuse_if,
     sampling_of,
 )
 from coordinator.submit.callback import callback_of
@@ -51,7 +50,6 @@ def submission(
 ) -> Submission:
     """The request that a job body asks for; raises RequestError for what is wrong or not supported."""
     refuse_common(msgspec.structs.replace(body, callback_url=None))
-    refuse_if(bool(body.tools) and body.tool_choice != "none", "tools")
     return Submission(
         requests=(_request(body),),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
@@ -71,12 +69,20 @@ def _request(body: JobBody) -> JobRequest:
         raise RequestError("Give either prompt or messages.", param="prompt")
     if body.raw and body.prompt is None:
         raise RequestError("raw goes with prompt, not with messages.", param="raw")
+    form = form_of(body)
+    if body.raw and form.tools is not None:
+        raise RequestError(
+            "tools go through the model's template: give messages, or a prompt that is not raw.", param="tools"
+        )
     plain = JobRequest(
         model=body.model_id,
         sampling=sampling_of(body),
         stop=stops(body.stop),
         logit_bias=biases(body.logit_bias),
-        response_format=form_of(body).response_format,
+        tools=form.tools,
+        tool_choice=form.tool_choice,
+        parallel_tool_calls=form.parallel_tool_calls,
+        response_format=form.response_format,
     )
     if body.prompt is None:
         return msgspec.structs.replace(plain, messages=conversation(body.messages or []))

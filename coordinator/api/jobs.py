@@ -1,6 +1,5 @@
 """`/hive/jobs`: submit, look, list, cancel, follow. Jobs belong to the account; others get 404."""
 
-import hashlib
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
@@ -11,6 +10,7 @@ from litestar import delete, get, post
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
+from coordinator.api.answered import answered
 from coordinator.api.answers import json_answer
 from coordinator.api.bodies import MEDIA_BODY, body_of, decoded
 from coordinator.api.events import JobEvents
@@ -18,6 +18,7 @@ from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.intake import Sent
 from coordinator.api.job_body import JobBody, submission
+from coordinator.api.repeats import body_hash, idempotency_key
 from coordinator.api.views import JobCreated, JobList, job_json, written
 from coordinator.queue.lifecycle import State
 from coordinator.store import views
@@ -27,7 +28,6 @@ from shared.geo.cells import format_cell
 
 MAX_PAGE: Final = 100
 PAGE: Final = 20
-MAX_IDEMPOTENCY_KEY: Final = 255
 _DECODER: Final = msgspec.json.Decoder(JobBody)
 
 
@@ -55,10 +55,12 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
 
 @get("/hive/jobs/{job_id:uuid}", name="get_job")
 async def get_job(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
-    """A job of the caller's account, or a parent with the ids of its children."""
+    """A job of the caller's account, or a parent with the ids of its children; of one that may have called tools, its answer
+    as a message too."""
     face = face_of(request)
     key = await face.keys.caller(request)
-    return json_answer(job_json(*await face.family(job_id, key.account_id)))
+    view, children = await face.family(job_id, key.account_id)
+    return json_answer(job_json(view, children, await answered(face.hive, view)))
 
 
 @get("/hive/jobs", name="list_jobs")
@@ -110,21 +112,6 @@ async def job_events(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
         raise
     face.tell_if_ended(view)
     return JobEvents(reader, view, last_event_id(request))
-
-
-def body_hash(request: HttpRequest, raw: bytes) -> str:
-    """What makes two requests the same: the path and the body's bytes, as SHA-256 in hex."""
-    path = request.scope["path"].rstrip("/").removeprefix("/v1")
-    return hashlib.sha256(path.encode() + b"\0" + raw).hexdigest()
-
-
-def idempotency_key(request: HttpRequest, in_body: str | None = None) -> str | None:
-    """The caller's `Idempotency-Key`, by header or body; RequestError if it is no key."""
-    key = request.headers.get("idempotency-key") or in_body or None
-    if key is not None and (len(key) > MAX_IDEMPOTENCY_KEY or not key.isprintable()):
-        message = f"An idempotency key has at most {MAX_IDEMPOTENCY_KEY} characters, all of them printable."
-        raise RequestError(message, param="idempotency_key")
-    return key
 
 
 def last_event_id(request: HttpRequest) -> int | None:

@@ -2,12 +2,13 @@
 brings it."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 import msgspec
 
 from coordinator.answer.said import Answer, Terms
+from coordinator.api.answered import answered
 from coordinator.api.answers import ENCODER
 from coordinator.api.errors import error_body
 from coordinator.api.failures import failure_of
@@ -44,7 +45,8 @@ class Telling:
         if view is not None and view.status not in TERMINAL:
             return None
         said = self._said(view) if view is not None and due.shape == "thehive" else None
-        return ENCODER.encode(told(due.shape, due.id, view, children, said))
+        message = await answered(self._hive, view) if view is not None and due.shape == "hive" else None
+        return ENCODER.encode(told(due.shape, due.id, view, children, said, message))
 
     def _said(self, view: JobView) -> str | None:
         """The model's answer without its reasoning; None where there is none."""
@@ -55,14 +57,17 @@ class Telling:
         return "".join(one.text for one in [*answer.push(text), *answer.finish()] if isinstance(one, Content))
 
 
-def told(shape: Shape, id_: UUID, view: JobView | None, children: Sequence[JobView], said: str | None) -> object:
-    """The end of a job, or of a parent of `children`, as its face tells it; `view` is None where nothing of it is kept, and
-    `said` the text of one answer."""
+def told(
+    shape: Shape, id_: UUID, view: JobView | None, children: Sequence[JobView], said: str | None,
+    message: dict[str, Any] | None = None,
+) -> object:  # fmt: skip
+    """The end of a job, or of a parent of `children`, as its face tells it; `view` is None where nothing of it is kept,
+    `said` the text of one answer, and `message` that of one that was given tools."""
     failure = _failure(view, children)
     match shape:
         case "hive":
             error = failure and error_body(failure)["error"]
-            known = None if view is None else msgspec.structs.replace(job_json(view, children), error=error)
+            known = None if view is None else msgspec.structs.replace(job_json(view, children, message), error=error)
             return known or {"id": id_, "error": error}
         case "thehive":
             return over_json(id_, None if view is None else view.status, said, failure)

@@ -28,8 +28,8 @@ class JobCreated(msgspec.Struct, frozen=True):
 class JobJson(msgspec.Struct, frozen=True):
     """A job. `worker_pk` is there from `assigned` on, the result when it is completed; `cached_tokens` of the prompt were in
     the worker's cache already; a `parked` one waits until fewer jobs of its key are under way; `salt` opens the hashes of its
-    receipt; a parent has `children`, one for each answer, and they its id;
-    `settled` and `stellar_tx_hash` say that its payment is confirmed."""
+    receipt; a parent has `children`, one for each answer, and they its id; of one that was given tools
+    `message` is the answer as OpenAI tells it; `settled` and `stellar_tx_hash` say that its payment is confirmed."""
 
     id: UUID
     status: State
@@ -67,6 +67,7 @@ class JobJson(msgspec.Struct, frozen=True):
     store: bool
     parent_id: UUID | None
     children: list[UUID]
+    message: dict[str, Any] | None
 
 
 class JobList(msgspec.Struct, frozen=True):
@@ -86,8 +87,8 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def job_json(view: JobView, children: Sequence[JobView] = ()) -> JobJson:
-    """The public shape of a job row, or of a parent's with those of its children."""
+def job_json(view: JobView, children: Sequence[JobView] = (), message: dict[str, Any] | None = None) -> JobJson:
+    """The public shape of a job row, or of a parent's with those of its children; `message` is its answer taken apart."""
     failure = failure_of(view)
     return JobJson(
         id=view.id,
@@ -126,6 +127,7 @@ def job_json(view: JobView, children: Sequence[JobView] = ()) -> JobJson:
         store=view.store,
         parent_id=view.parent,
         children=[child.id for child in children],
+        message=message,
     )
 
 

@@ -44,6 +44,7 @@ _EVENTS = text("""
     SELECT attempt, event, at, worker_pk, detail FROM job_events WHERE day = :day AND job_id = :id
     ORDER BY attempt, at, array_position(CAST(:events AS text[]), event)
 """)
+_REQUEST = text(f"SELECT j.request FROM jobs_ended j{_ONE}")  # noqa: S608  # names of ours
 _RECENT = """SELECT id, parent, created_at, body_hash, key_id, state FROM {table}
     WHERE account_id = :account_id AND created_at > :since ORDER BY created_at DESC LIMIT 1000"""
 _SAME_REQUEST = text(f"""
@@ -65,6 +66,12 @@ async def get_job(conn: Connection, id_: UUID) -> JobView | None:
     """A job, live or ended, None if there is none."""
     row = (await conn.execute(_GET, {"day": day_of(id_), "id": id_})).one_or_none()
     return None if row is None else _view(row)
+
+
+async def get_request(conn: Connection, id_: UUID) -> bytes | None:
+    """What was asked of an ended job, as JSON of submit.request.JobRequest; None where that is purged."""
+    found = await conn.scalar(_REQUEST, {"day": day_of(id_), "id": id_})
+    return None if found is None else bytes(found)
 
 
 async def get_children(conn: Connection, parent: UUID) -> list[JobView]:

@@ -157,10 +157,11 @@ def test_logprobs_are_how_many_alternatives_to_tell() -> None:
     assert [chat(**fields).request.logprobs for fields in asked] == [None, None, 0, 20]
 
 
-def test_a_job_takes_no_tools_yet() -> None:
+def test_tools_go_through_the_template() -> None:
+    assert job(prompt="x", tools=[WEATHER], tool_choice="required").request.tool_choice == '"required"'
     with pytest.raises(RequestError) as caught:
-        job(prompt="x", tools=[WEATHER])
-    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "tools")
+        job(prompt="x", raw=True, tools=[WEATHER])
+    assert caught.value.param == "tools"
 
 
 def test_biases_are_in_millionths_and_name_tokens() -> None:

@@ -57,6 +57,19 @@ async def test_a_tool_is_called(swarm: Swarm, client: AsyncOpenAI) -> None:
     assert (then.choices[0].message.content, then.choices[0].finish_reason) == ("It is sunny.", "stop")
 
 
+async def test_a_job_takes_tools_and_tells_the_call(swarm: Swarm) -> None:
+    say(swarm, CALL)
+    async with swarm.client() as http:
+        asked = {"model_id": "hive-nano", "prompt": "How is the weather?", "tools": TOOLS}
+        made = (await http.post("/hive/jobs", json=asked)).raise_for_status().json()
+        job = await swarm.ended(http, made["job_id"])
+        plain = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()
+        assert (await swarm.ended(http, plain["job_id"]))["message"] is None
+    assert job["result_text"] == CALL
+    (call,) = job["message"]["tool_calls"]
+    assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("weather", {"city": "Rome"})
+
+
 async def test_a_call_is_streamed_as_the_client_expects(swarm: Swarm, client: AsyncOpenAI) -> None:
     say(swarm, CALL)
     stream = await client.chat.completions.create(**ASKED, tools=TOOLS, tool_choice="required", stream=True)
