@@ -89,7 +89,7 @@ function showModels(models) {
     card.append(make("span", model.workers_online ? "state ready" : "state", model.workers_online ? "online" : "offline"));
     card.append(make("h3", "", model.id));
     const workers = `${whole.format(model.workers_online)} ${model.workers_online === 1 ? "worker" : "workers"}`;
-    card.append(make("p", "", `${workers}, context ${whole.format(model.context_length)}, ${model.quantization}, ${bytes(model.size_bytes)}`));
+    card.append(make("p", "", `${workers}, context ${whole.format(model.context_length)}, ${model.file_type}, ${bytes(model.size_bytes)}`));
     return card;
   });
   byId("models").replaceChildren(...cards);
