@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,36 +51,42 @@ def command(client: str, kind: str) -> list[str | Path]:
 async def run(client: str, kind: str, environment: dict[str, str], answer: Answer, home: Path) -> None:
     """Runs the cases of a kind; fails with what the client said of each case that does not hold.
 
-    The program has an empty home and no variable but ours, so that no key, proxy or cache of this machine is used.
+    The program has an empty home and no variable but ours, so that no key, proxy or cache of this machine is used; that it
+    reaches nobody but Hive is the first thing that it sees to (`scenarios/cases.py`).
     """
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "LITELLM_LOCAL_MODEL_COST_MAP": "True", **environment}
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         *command(client, kind), cwd=ROOT, env=env, stdin=pipe, stdout=pipe, stderr=pipe
     )
-    assert child.stdin is not None
-    assert child.stdout is not None
     assert child.stderr is not None
     errors = asyncio.create_task(child.stderr.read())
     told: dict[str, str | None] = {}
-    code: int | None = None
-    with suppress(TimeoutError):
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                async for line in child.stdout:
-                    said = json.loads(line)
-                    if "ask" in said:
-                        child.stdin.write(json.dumps(await _answered(answer, said)).encode() + b"\n")
-                    else:
-                        told[said["case"]] = said["error"]
-                code = await child.wait()
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await _hear(child, answer, told)
+    except TimeoutError:
+        told["the program"] = f"It did not end within {LIMIT_S} s."
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
     wrong = "\n".join(f"== {name}\n{error}" for name, error in told.items() if error)
-    assert (code, wrong) == (0, ""), f"{wrong}\n{(await errors).decode(errors='replace')[-3000:]}"
+    assert (child.returncode, wrong) == (0, ""), f"{wrong}\n{(await errors).decode(errors='replace')[-3000:]}"
     assert told, "no case was run"
+
+
+async def _hear(child: Process, answer: Answer, told: dict[str, str | None]) -> None:
+    """Notes what the program tells of its cases, and answers what it asks the stage, until it ends."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    async for line in child.stdout:
+        said = json.loads(line)
+        if "ask" in said:
+            child.stdin.write(json.dumps(await _answered(answer, said)).encode() + b"\n")
+        else:
+            told[said["case"]] = said["error"]
+    await child.wait()
 
 
 async def _answered(answer: Answer, asked: Json) -> Json:

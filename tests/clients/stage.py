@@ -64,6 +64,10 @@ class Stage:
                     known = self.swarm.hive.vocabularies["hive-nano"]
                     known.format = msgspec.structs.replace(known.format, reasoning=("<think>", "</think>"))
                     return {}
+                case "guards":
+                    catalogue: Any = self.swarm.hive.catalogue
+                    catalogue["hive-nano"] = msgspec.structs.replace(catalogue["hive-nano"], guard=True)
+                    return {}
                 case "goes_on":
                     self._held.set()
                     return {}

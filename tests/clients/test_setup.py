@@ -34,7 +34,7 @@ def test_the_lock_of_the_node_clients_has_hashes_and_no_addresses() -> None:
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("wanted", [PYTHON.format(OUTSIDE), NAMES.format("hive.example"), NODE.format(HERE, OUTSIDE)])
 def test_a_client_that_dials_outside_ends(wanted: str, tmp_path: Path) -> None:
-    program = [node(), "--input-type=module", "-e"] if wanted.startswith("await") else [THEIRS, "-c"]
+    program: list[str | Path] = [node(), "--input-type=module", "-e"] if wanted.startswith("await") else [THEIRS, "-c"]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HIVE_URL": "", "HIVE_KEY": ""}
     told = subprocess.run(
         [*program, wanted], cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=30

@@ -18,7 +18,7 @@ CALL: Final = '<tool_call>\n{"name": "weather", "arguments": {"city": "%s"}}\n</
 SCHEMA: Final = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Rome"]}}, "required": ["city"]}
 TOOLS: Final[Any] = [{"name": "weather", "description": "The weather.", "input_schema": SCHEMA}]
 
-client: Final = Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
+client: Final[Any] = Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
 
 
 class City(BaseModel):
@@ -77,7 +77,7 @@ def a_class_is_filled_in() -> None:
 
 @case
 def what_is_wrong_raises_its_own_class() -> None:
-    error = raised(anthropic.BadRequestError, client.messages.create, **{**ASKED, "model": "no-such-model"})
+    error: Any = raised(anthropic.BadRequestError, client.messages.create, **{**ASKED, "model": "no-such-model"})
     assert error.body["type"] == "error"
     assert error.body["error"]["code"] == "invalid_model"
     nobody = client.with_options(api_key="none")
@@ -183,7 +183,7 @@ def a_failure_midway_raises() -> None:
         with client.messages.stream(**ASKED) as stream:
             said.extend(stream.text_stream)
 
-    error = raised(anthropic.APIStatusError, read)
+    error: Any = raised(anthropic.APIStatusError, read)
     assert "".join(said) == "It is half"
     assert error.body["error"]["code"] == "job_failed"
 

@@ -69,6 +69,7 @@ async function ask(what, terms = {}) {
 export const stage = {
   says: (texts, { chunk = 4, then = 'done' } = {}) => ask('says', { texts: [texts].flat(), chunk, then }),
   offered: () => ask('offered'),
+  thinks: () => ask('thinks'),
   goesOn: () => ask('goes_on'),
   noneOffered: async () => (await ask('none_offered')).none,
   waiting: async () => (await ask('waiting')).job_id,

@@ -89,6 +89,10 @@ class Stage:
         """From now on the model is one that reasons between `<think>` and `</think>`."""
         _ask("thinks")
 
+    def guards(self) -> None:
+        """From now on the model is one that judges texts."""
+        _ask("guards")
+
     def goes_on(self) -> None:
         """What is held goes on to its end."""
         _ask("goes_on")

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import openai
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
 
 from tests.clients.scenarios.cases import KEY, MODEL, URL, case, raised, run, stage, staged
@@ -66,6 +66,47 @@ def an_object_comes_by_schema_and_by_tool() -> None:
 def a_batch_and_an_async_answer() -> None:
     assert all(got.content for got in chat(max_tokens=5).batch([ASKED, "And in Berlin?"]))
     assert asyncio.run(chat(max_tokens=5).ainvoke(ASKED)).content
+
+
+@case
+def texts_become_vectors() -> None:
+    where: Any = {"base_url": f"{URL}/v1", "api_key": KEY, "max_retries": 0}
+    # Else it cuts texts into OpenAI's tokens by itself, and would fetch OpenAI's vocabulary for it.
+    embed = OpenAIEmbeddings(model=MODEL, check_embedding_ctx_length=False, **where)
+    vectors = embed.embed_documents(["The sun.", "The sea."])
+    assert len(vectors[0]) == len(vectors[1]) > 8
+    alone = embed.embed_query("The sea.")
+    assert all(abs(a - b) < 1e-5 for a, b in zip(alone, vectors[1], strict=True))
+
+
+@case
+def several_answers_come_to_one_question() -> None:
+    (answers,) = chat(n=2, max_tokens=8).generate([[HumanMessage(ASKED)]]).generations
+    assert [bool(answer.text) for answer in answers] == [True, True]
+
+
+@case
+def the_responses_api_is_a_choice() -> None:
+    llm = chat(use_responses_api=True)
+    got = llm.invoke(ASKED, max_tokens=8)
+    assert got.text
+    assert got.response_metadata["id"].startswith("resp_")
+    chunks = list(llm.stream(ASKED))
+    assert sum(chunks[1:], chunks[0]).text
+    assert isinstance(llm.with_structured_output(City).invoke(ASKED), City)
+
+
+@staged
+def a_tool_loop_by_the_responses_api() -> None:
+    stage.says("I look." + CALL % "Rome" + CALL % "Berlin", "Sunny in both.", chunk=1)
+    bound = chat(use_responses_api=True).bind_tools([TOOL])
+    chunks = list(bound.stream(ASKED))
+    asked = sum(chunks[1:], chunks[0])
+    assert [call["args"] for call in asked.tool_calls] == [{"city": "Rome"}, {"city": "Berlin"}]
+    then = bound.invoke([HumanMessage(ASKED), asked, *(TOOL.invoke(call) for call in asked.tool_calls)])
+    assert then.text == "Sunny in both."
+    stage.offered()
+    assert [one["role"] for one in stage.offered()["messages"]] == ["user", "assistant", "tool", "tool"]
 
 
 @staged

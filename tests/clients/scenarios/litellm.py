@@ -43,6 +43,37 @@ def a_format_and_an_async_answer() -> None:
     assert got.choices[0].message.content.replace(" ", "").replace("\n", "") == '{"city":"Rome"}'
 
 
+@case
+def texts_become_vectors_and_prompts_texts() -> None:
+    where: Any = {key: HIVE[key] for key in ("model", "api_base", "api_key", "timeout", "max_retries")}
+    got = litellm.embedding(input=["The sun.", "The sea."], **where)
+    assert [len(one["embedding"]) > 8 for one in got.data] == [True, True]
+    plain = where | {"model": f"text-completion-openai/{MODEL}"}
+    assert litellm.text_completion(prompt="Once upon", max_tokens=6, **plain).choices[0].text
+
+
+@case
+def other_faces_are_reached() -> None:
+    where: Any = {key: HIVE[key] for key in ("model", "api_base", "api_key", "timeout")}
+    got = litellm.responses(input="Hello", max_output_tokens=8, **where)
+    assert got.output[0].content[0].text
+    claude = where | {"model": f"anthropic/{MODEL}", "api_base": URL}
+    said = litellm.completion(messages=ASKED, max_tokens=8, **claude)
+    assert said.choices[0].message.content
+
+
+@staged
+def calls_by_anthropics_face() -> None:
+    stage.says("I look." + CALL % "Rome", chunk=1)
+    claude: Any = {**HIVE, "model": f"anthropic/{MODEL}", "api_base": URL, "tools": TOOLS, "max_tokens": 100}
+    message = litellm.completion(**claude).choices[0].message
+    assert (message.content, message.tool_calls[0].function.arguments) == ("I look.", '{"city": "Rome"}')
+    chunks = list(litellm.completion(**claude, stream=True))
+    whole = litellm.stream_chunk_builder(chunks, messages=ASKED).choices[0]
+    assert whole.finish_reason == "tool_calls"
+    assert whole.message.tool_calls[0].function.arguments == '{"city": "Rome"}'
+
+
 @staged
 def calls_in_a_stream_are_built_up_again() -> None:
     stage.says("I look." + CALL % "Rome" + CALL % "Berlin", chunk=1)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import openai
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
+from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
 
@@ -44,8 +45,20 @@ def an_answer_a_stream_and_an_async_answer() -> None:
 
 
 @case
-def a_prompt_is_completed_by_the_chat() -> None:
+def a_prompt_is_completed_by_the_chat_and_as_it_is() -> None:
     assert model(max_tokens=8).complete("The capital of Italy is").text
+    plain = model(max_tokens=8, is_chat_model=False, is_function_calling_model=False)
+    assert plain.complete("Once upon").text
+    assert "".join(piece.delta or "" for piece in plain.stream_complete("Once upon"))
+
+
+@case
+def texts_become_vectors() -> None:
+    embed = OpenAILikeEmbedding(model_name=MODEL, api_base=f"{URL}/v1", api_key=KEY, max_retries=0)
+    vectors = embed.get_text_embedding_batch(["The sun.", "The sea."])
+    assert len(vectors[0]) == len(vectors[1]) > 8
+    alone = embed.get_query_embedding("The sea.")
+    assert all(abs(a - b) < 1e-5 for a, b in zip(alone, vectors[1], strict=True))
 
 
 @staged

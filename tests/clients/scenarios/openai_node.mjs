@@ -55,6 +55,29 @@ any('a tool is called and hears back', async () => {
   assert.ok(then.choices[0].message.content);
 });
 
+any('several answers in one stream', async () => {
+  const { choices } = await chat.stream({ ...ASKED, n: 2 }).finalChatCompletion();
+  assert.deepEqual(choices.map((choice) => [choice.index, choice.message.role]), [[0, 'assistant'], [1, 'assistant']]);
+  assert.ok(choices.every((choice) => choice.message.content));
+});
+
+any('vectors, which come as base64', async () => {
+  const got = await client.embeddings.create({ model: MODEL, input: ['The sun.', 'The sea.'] });
+  const floats = await client.embeddings.create({ model: MODEL, input: 'The sea.', encoding_format: 'float' });
+  assert.ok(got.data[0].embedding.length > 8);
+  assert.ok(got.data[1].embedding.every((number, place) => Math.abs(number - floats.data[0].embedding[place]) < 1e-5));
+});
+
+any('a response that is continued', async () => {
+  const first = await client.responses.create({ model: MODEL, input: 'Hello', max_output_tokens: 8 });
+  const stream = client.responses.stream({ model: MODEL, input: 'And you?', previous_response_id: first.id });
+  let said = '';
+  stream.on('response.output_text.delta', (event) => (said += event.delta));
+  const whole = await stream.finalResponse();
+  assert.equal(whole.output_text, said);
+  assert.ok(first.output_text && said);
+});
+
 any('what is wrong raises its own class', async () => {
   await assert.rejects(chat.create({ ...ASKED, model: 'no-such-model' }), (error) => {
     assert.ok(error instanceof OpenAI.BadRequestError);

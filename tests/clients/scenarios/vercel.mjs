@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { KEY, MODEL, URL, all, any, run, stage, staged } from './cases.mjs';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { Output, generateText, isStepCount, streamText, tool } from 'ai';
+import { Output, embedMany, generateText, isStepCount, streamText, tool } from 'ai';
 import { z } from 'zod';
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
@@ -47,6 +47,16 @@ any('a tool that must be called', async () => {
   assert.ok(asked.length > 0);
 });
 
+any('vectors, and prompts as they are', async () => {
+  const { embeddings } = await embedMany({ model: hive.embeddingModel(MODEL), values: ['The sun.', 'The sea.'], maxRetries: 0 });
+  assert.equal(embeddings.length, 2);
+  assert.ok(embeddings[0].length > 8 && embeddings[0].length === embeddings[1].length);
+  const plain = hive.completionModel(MODEL);
+  assert.ok((await generateText({ model: plain, prompt: 'Once upon', maxOutputTokens: 6, maxRetries: 0 })).text);
+  const got = streamText({ model: plain, prompt: 'Once upon', maxOutputTokens: 6, maxRetries: 0 });
+  assert.ok((await all(got.textStream)).join(''));
+});
+
 staged('every chunk passes the schema', async () => {
   await stage.says('Grüße 🌞 aus Rom', { chunk: 1 });
   const parts = await all(streamText({ model, prompt, maxRetries: 0, include: { rawChunks: true } }).fullStream);
@@ -78,6 +88,18 @@ staged('a failure midway is an error', async () => {
   const parts = await all(got.fullStream);
   assert.equal(parts.filter((part) => part.type === 'error').length, 1);
   assert.ok(!parts.some((part) => part.type === 'finish' && part.finishReason === 'stop'));
+});
+
+staged('reasoning is told apart', async () => {
+  await stage.thinks();
+  await stage.says('<think>Rome is sunny.</think>It is sunny.', { chunk: 1 });
+  const got = streamText({ model, prompt, maxRetries: 0 });
+  const parts = await all(got.fullStream);
+  const told = (type) => parts.filter((part) => part.type === type).map((part) => part.text).join('');
+  assert.equal(told('reasoning-delta').trim(), 'Rome is sunny.');
+  assert.equal(told('text-delta').trim(), 'It is sunny.');
+  const whole = await generateText({ model, prompt, maxRetries: 0 });
+  assert.deepEqual([whole.reasoningText.trim(), whole.text.trim()], ['Rome is sunny.', 'It is sunny.']);
 });
 
 staged('an abort frees the slot', async () => {
