@@ -1,6 +1,6 @@
 """The two ASGI apps of a coordinator: the public one, and the operator's on a listener of its own."""
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -20,13 +20,16 @@ from coordinator.openai import routes as openai
 from coordinator.thehive import v2, v3
 from coordinator.web import assets
 
+FACES: Final[list[Any]] = [*openai.ROUTES, *anthropic.ROUTES, *v2.ROUTES, *v3.ROUTES]
+WORKERS: Final[list[Any]] = [*earned.ROUTES, *why_idle.ROUTES, *owner.ROUTES]
+OWN: Final[list[Any]] = [*jobs.ROUTES, *callbacks.ROUTES, *own_key.ROUTES, *usage.ROUTES]
+DESCRIBED: Final[list[Any]] = [*OWN, *public.ROUTES, *WORKERS, *FACES]
+"""The routes that the document of the API describes."""
+
 
 def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -> ASGIApp:
     """What everybody talks to; `extra` are routes that other parts bring, such as the workers' socket."""
-    workers = [*earned.ROUTES, *why_idle.ROUTES, *owner.ROUTES]
-    faces = [*openai.ROUTES, *anthropic.ROUTES, *v2.ROUTES, *v3.ROUTES]
-    own = [*jobs.ROUTES, *callbacks.ROUTES, *own_key.ROUTES, *usage.ROUTES]
-    routes = [*own, *public.ROUTES, *workers, *faces, *document.ROUTES, *assets.ROUTES, *(extra or [])]
+    routes = [*DESCRIBED, *document.ROUTES, *assets.ROUTES, *(extra or [])]
     return Front(_litestar(routes, hive), networks(hive.settings.trusted_proxies), cors=True)
 
 

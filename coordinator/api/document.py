@@ -9,6 +9,7 @@ from litestar import get
 from litestar.types import ASGIApp
 
 from coordinator.answer.cache import HEADER as CACHE
+from coordinator.anthropic.messages import CountBody, MessagesBody
 from coordinator.api.answers import Answer, json_answer
 from coordinator.api.callbacks import CallbackJson, CallbackList, WebhookSecret
 from coordinator.api.earned import Earned
@@ -23,6 +24,7 @@ from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why_idle import Why
 from coordinator.guard.gate import HEADER as GUARD
 from coordinator.openai.chat import ChatBody
+from coordinator.openai.completions import CompletionBody
 from coordinator.openai.embeddings import EmbeddingBody
 from coordinator.openai.moderations import ModerationBody
 from coordinator.openai.rerank import RerankBody
@@ -50,6 +52,9 @@ class Operation(msgspec.Struct, frozen=True):
 _PAGE_OF: Final = ("limit", "cursor")
 OPERATIONS: Final = (
     Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
+    Operation("post", "/v1/completions", "OpenAI's older text completion, streamed or whole", body=CompletionBody),
+    Operation("post", "/v1/messages", "Anthropic's message, streamed or whole", body=MessagesBody),
+    Operation("post", "/v1/messages/count_tokens", "How many tokens a message's prompt has", body=CountBody),
     Operation("post", "/v1/responses", "OpenAI's response: streamed, whole or in the background", body=ResponseBody),
     Operation("get", "/v1/responses/{response_id}", "A response, or its events", query=("stream", "starting_after")),
     Operation("delete", "/v1/responses/{response_id}", "Forget a response, its prompt and its text"),

@@ -7,11 +7,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from coordinator.api import callbacks, earned, jobs, own_key, owner, public, why_idle
+from coordinator.api.app import DESCRIBED
 from coordinator.api.document import OPERATIONS
-from coordinator.openai import routes as openai
 from coordinator.store.engine import Engine
-from coordinator.thehive import v2, v3
 from tests.swarm.http_hive import MODEL, Served, make_key, online, serving
 from tests.swarm.test_http_jobs import JOB, error_of
 
@@ -43,17 +41,18 @@ async def test_routes_methods_and_bodies_fail_in_the_one_shape(served: Served) -
         cases = [
             (await http.get("/nowhere"), 404, "not_found"),
             (await http.get("/hive/jobs/not-a-uuid"), 404, "not_found"),
-            (await http.post("/v1/embeddings", json={}), 404, "not_found"),
+            (await http.post("/v1/batches", json={}), 404, "not_found"),
             (await http.put("/hive/jobs", json={}), 405, "method_not_allowed"),
             (await http.post("/hive/jobs", content=b"{"), 400, "invalid_request"),
             (await http.post("/hive/jobs", content=b"[]"), 400, "invalid_request"),
-            (await http.post("/hive/jobs", content=b"{" + b" " * (4 << 20)), 413, "request_too_large"),
+            (await http.post("/hive/jobs", json=JOB | {"prompt": "x" * (4 << 20)}), 413, "request_too_large"),
+            (await http.post("/v1/embeddings", content=b"{" + b" " * (4 << 20)), 413, "request_too_large"),
             (await http.get(f"/hive/receipts/{uuid4()}"), 404, "not_found"),
             (await http.get("/hive/workers/abc"), 404, "not_found"),
         ]
     for answer, status, code in cases:
         assert (answer.status_code, error_of(answer)["code"]) == (status, code)
-    assert "/v1/embeddings" in error_of(cases[2][0])["message"]
+    assert "/v1/batches" in error_of(cases[2][0])["message"]
     assert "yet" in error_of(cases[2][0])["message"]
     assert {"GET", "POST"} <= set(cases[3][0].headers["allow"].replace(" ", "").split(","))
 
@@ -141,18 +140,7 @@ async def test_the_operators_listener(served: Served) -> None:
 def test_every_route_is_in_the_document() -> None:
     routed = {
         (method.lower(), path.replace(":uuid", "").replace(":str", "").replace(":path", ""))
-        for handler in (
-            *jobs.ROUTES,
-            *callbacks.ROUTES,
-            *own_key.ROUTES,
-            *public.ROUTES,
-            *earned.ROUTES,
-            *why_idle.ROUTES,
-            *owner.ROUTES,
-            *openai.ROUTES,
-            *v2.ROUTES,
-            *v3.ROUTES,
-        )
+        for handler in DESCRIBED
         for path in handler.paths
         for method in handler.http_methods
     }
