@@ -55,7 +55,8 @@ def is_long(asked: Asked) -> bool:
     """Whether reading the prompt's tokens takes longer than handing it to a thread (about a millisecond)."""
     text = asked.prompt or "".join(message.content or "" for message in asked.messages or [])
     inputs = sum(len(text) + _TEXT for text in getattr(asked, "inputs", ()))
-    return len(text) + len(getattr(asked, "tools", None) or "") + inputs > _LONG
+    begun = _TEXT * len(asked.messages or ())
+    return len(text) + begun + len(getattr(asked, "tools", None) or "") + inputs > _LONG
 
 
 def cut_before(raw: bytes, names: re.Pattern[bytes]) -> list[bytes]:

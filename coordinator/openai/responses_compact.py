@@ -32,8 +32,8 @@ _INFO: Final = b"hive/v1/compaction"
 
 
 class Seal:
-    """Seals text for one account, so that nobody else, nor that account as something that it wrote itself, brings it back.
-    Whoever holds the coordinator's secret can read it."""
+    """Seals text for one account: no other can use it, and none can make or change it. Who holds the coordinator's secret
+    can read it."""
 
     def __init__(self, secret: bytes, account_id: UUID) -> None:
         self._box = Aead(hkdf(secret, b"", _INFO, Aead.KEY_SIZE))

@@ -122,8 +122,10 @@ class _Adding:
         last = self.messages[-1] if self.messages else None
         if last is None or last.role != ASSISTANT:
             self.messages.append(Message(role=ASSISTANT, tool_calls=[call]))
+        elif last.tool_calls is None:
+            self.messages[-1] = msgspec.structs.replace(last, tool_calls=[call])
         else:
-            self.messages[-1] = msgspec.structs.replace(last, tool_calls=[*(last.tool_calls or ()), call])
+            last.tool_calls.append(call)
 
     def _answered(self, item: Item, where: str) -> None:
         call_id = (item.call_id or "")[:NAME_LENGTH]

@@ -34,17 +34,25 @@ _Json = dict[str, Any]
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A response as its job has it: how that stands, what was asked of it, and what the response says of that."""
+    """A response as its job has it: how that stands, what was asked of it, and what the response says of that; `words` are
+    its model's, None where that is served no longer."""
 
     view: JobView
     request: JobRequest
     echo: _Json
-    vocabulary: Vocabulary
+    words: Vocabulary | None
 
     @property
     def names(self) -> Names:
         """What every part of it says alike."""
         return Names(self.view.id, int(self.view.created_at.timestamp()), self.view.model, system_fingerprint="")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """How its model spells; raises NotFound, for without it nobody can tell its text from its calls."""
+        if self.words is None:
+            raise NotFound(f"The model {self.view.model!r} of this response is no longer served here.")
+        return self.words
 
     @property
     def messages(self) -> list[Message]:
@@ -148,10 +156,8 @@ def missing(id_: str) -> NotFound:
 
 
 def _stored(face: Face, view: JobView, kept: Kept) -> Stored:
-    vocabulary = face.hive.vocabularies.get(view.model)
-    if vocabulary is None:
-        raise NotFound(f"The model {view.model!r} of this response is no longer served here.")
-    return Stored(view, _REQUESTS.decode(kept.request), msgspec.json.decode(kept.echo), vocabulary)
+    words = face.hive.vocabularies.get(view.model)
+    return Stored(view, _REQUESTS.decode(kept.request), msgspec.json.decode(kept.echo), words)
 
 
 def _told(stored: Stored) -> Told:

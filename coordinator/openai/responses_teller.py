@@ -9,6 +9,7 @@ import msgspec
 from coordinator.answer.said import Likely
 from coordinator.answer.teller import Counts, End, Names, Told
 from coordinator.api.errors import error_body
+from coordinator.dispatch.relay import GoingAway
 from coordinator.openai.responses_output import Output, Said
 from shared.chat.events import Event
 from shared.errors import HiveError
@@ -134,11 +135,13 @@ class ResponseTeller:
         return self._event(f"response.{whole['status']}", {"response": whole})
 
     def broken(self, error: HiveError) -> bytes:
-        """A response that failed, and the error, at which official clients raise one."""
+        """That the response failed, where it did, and the error, at which official clients raise one."""
         self._number = max(self._number, self._after)
-        said = self._event("response.failed", {"response": failed(self._facts, error, self._output.so_far())})
-        told = {"code": error.code, "message": error.message, "param": error.param}
-        return said + self._event("error", {**told, **error_body(error)})
+        told = {"code": error.code, "message": error.message, "param": error.param, **error_body(error)}
+        if isinstance(error, GoingAway):
+            return self._event("error", told)
+        whole = failed(self._facts, error, self._output.so_far())
+        return self._event("response.failed", {"response": whole}) + self._event("error", told)
 
     def whole(self, answers: Sequence[Told], counts: Counts) -> _Json:
         """The response."""

@@ -20,7 +20,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 _ids = Batch("w", day="date", id="uuid")
 _OF = f"""SELECT j.id, j.request, j.echo FROM {_ids.sql} JOIN {{table}} j ON j.day = w.day AND j.id = w.id
-    WHERE j.account_id = :account_id AND j.echo IS NOT NULL"""  # noqa: S608  # names of ours
+    WHERE j.account_id = :account_id AND j.echo IS NOT NULL AND j.request IS NOT NULL"""  # noqa: S608  # names of ours
 _READ = text(f"{_OF.format(table='jobs')} UNION ALL {_OF.format(table='jobs_ended')}")
 _FORGET = text("""
     UPDATE jobs_ended SET request = NULL, result = NULL, result_ids = NULL, error_message = NULL, echo = NULL, purge_at = NULL

@@ -61,6 +61,10 @@ def test_many_tools_make_a_long_prompt() -> None:
     assert is_long(Asked(tools=TOOLS + " " * 20_000))
 
 
+def test_many_messages_make_a_long_prompt() -> None:
+    assert is_long(Asked([Message("user", "a")] * 1000))
+
+
 PARTS = ["<|im_end|>", "<|im_start|>", "</tool_call>", "<|im_", " ", "\n ", "word ", "é"]
 
 

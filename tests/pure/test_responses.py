@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from coordinator.answer.said import Answer, Terms
 from coordinator.answer.teller import Counts, End, Names, Told
+from coordinator.dispatch.relay import GoingAway
 from coordinator.openai.responses_body import ResponseBody, echo
 from coordinator.openai.responses_output import item_id, job_of_item
 from coordinator.openai.responses_teller import ResponseTeller, job_of, response_id
@@ -179,6 +180,13 @@ def test_a_failure_midway_is_told_twice_and_never_looks_like_an_end() -> None:
     assert failed["response"]["output"][0]["content"][0]["text"] == "The ca"
     assert (error["type"], error["code"], error["error"]["code"]) == ("error", "job_failed", "job_failed")
     assert error["error"]["message"] == error["message"]
+
+
+def test_a_coordinator_that_stops_says_nothing_of_how_the_response_ended() -> None:
+    told = teller()
+    told.opening()
+    (error,) = events_of(told.broken(GoingAway("The coordinator restarts.")))
+    assert (error["type"], error["error"]["code"]) == ("error", "restarting")
 
 
 @given(st.integers(-1, 60), st.lists(st.integers(0, 200), max_size=8))

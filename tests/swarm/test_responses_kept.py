@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -9,6 +10,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
+from coordinator.queue import sweep
+from coordinator.queue.limits import STORED
 from tests.swarm.responding import MODEL, SAYS, client_of, ended, heard, offered, read_into, say
 from tests.swarm.whole import Swarm
 
@@ -129,6 +132,28 @@ async def test_what_was_deleted_is_gone_with_prompt_and_result(swarm: Swarm, cli
         assert (await swarm.ended(http, running.id.removeprefix("resp_")))["status"] == "cancelled"
 
 
+async def test_a_response_is_kept_for_thirty_days(swarm: Swarm, client: AsyncOpenAI) -> None:
+    got = await client.responses.create(model=MODEL, input="My secret")
+    now = swarm.hive.clock()
+    await sweep.one_round(swarm.hive.engine, now + STORED - timedelta(hours=1))
+    assert (await client.responses.retrieve(got.id)).output_text == SAYS
+    await sweep.one_round(swarm.hive.engine, now + STORED + timedelta(hours=1))
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.retrieve(got.id)
+
+
+async def test_a_response_of_a_model_that_is_gone_is_deleted_all_the_same(swarm: Swarm, client: AsyncOpenAI) -> None:
+    got = await client.responses.create(model=MODEL, input="My secret")
+    vocabularies: Any = swarm.hive.vocabularies
+    words = vocabularies.pop(MODEL)
+    with pytest.raises(openai.NotFoundError, match="no longer served"):
+        await client.responses.retrieve(got.id)
+    await client.responses.delete(got.id)
+    vocabularies[MODEL] = words
+    with pytest.raises(openai.NotFoundError, match="not found"):
+        await client.responses.retrieve(got.id)
+
+
 async def test_others_find_nothing(swarm: Swarm, client: AsyncOpenAI) -> None:
     got = await client.responses.create(model=MODEL, input="Hi", background=True)
     got = await ended(client, got)
@@ -225,3 +250,17 @@ async def test_an_sdks_own_retry_is_the_same_response(swarm: Swarm, client: Asyn
     first = await client.responses.create(model=MODEL, input="Twice.", background=True, extra_headers=keyed)
     second = await client.responses.create(model=MODEL, input="Twice.", background=True, extra_headers=keyed)
     assert first.id == second.id
+    retry = {"x-stainless-retry-count": "1"}
+    retried = await client.responses.create(model=MODEL, input="Twice.", background=True, extra_headers=retry)
+    assert retried.id == first.id
+
+
+async def test_a_deleted_answer_is_not_given_again_as_an_empty_one(swarm: Swarm, client: AsyncOpenAI) -> None:
+    keyed = {"Idempotency-Key": "k"}
+    first = await client.responses.create(model=MODEL, input="Once.", extra_headers=keyed)
+    await client.responses.delete(first.id)
+    with pytest.raises(openai.ConflictError) as caught:
+        await client.responses.create(model=MODEL, input="Once.", extra_headers=keyed)
+    assert caught.value.code == "idempotency_conflict"
+    again = await client.responses.create(model=MODEL, input="Once.", extra_headers={"x-stainless-retry-count": "1"})
+    assert (again.id != first.id, again.output_text) == (True, SAYS)
