@@ -72,7 +72,7 @@ class CountBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagesBody(CountBody, frozen=True, kw_only=True):
-    """`POST /v1/messages`: Anthropic's fields; where it is computed is said by Hive's headers."""
+    """`POST /v1/messages`: Anthropic's fields; where it is computed is said by `inference_geo` or Hive's headers."""
 
     max_tokens: int
     stream: bool | None = None
@@ -81,6 +81,7 @@ class MessagesBody(CountBody, frozen=True, kw_only=True):
     top_k: int | None = None
     stop_sequences: list[str] | None = None
     output_config: OutputConfig | None = None
+    inference_geo: str | None = None
     mcp_servers: list[Any] | None = None
     container: Any = None
 
@@ -115,6 +116,7 @@ def sampled(body: MessagesBody) -> dict[str, Any]:
         "top_p": body.top_p,
         "top_k": body.top_k,
         "stop": body.stop_sequences,
+        "jurisdiction": None if body.inference_geo == "global" else body.inference_geo,
         "response_format": _format(body.output_config.format) if body.output_config else None,
     }
 

@@ -58,6 +58,7 @@ class ChatBody(CommonBody, frozen=True, kw_only=True):
     modalities: list[str] | None = None
     audio: Any = None
     web_search_options: Any = None
+    moderation: Any = None
     models: list[str] | None = None
     store: bool | None = None
 
@@ -126,6 +127,7 @@ def _refuse(body: ChatBody) -> None:
     refuse_if(any(modality != "text" for modality in body.modalities or []), "modalities")
     refuse_if(bool(body.audio), "audio")
     refuse_if(body.web_search_options is not None, "web_search_options")
+    refuse_if(bool(body.moderation), "moderation")
 
 
 class ChatTeller:

@@ -27,6 +27,8 @@ async def nobody(asked: Json) -> Json:
     [
         "openai_chat@ours",
         "openai_chat@theirs",
+        "openai_fields@ours",
+        "openai_fields@theirs",
         "openai_several@ours",
         "openai_several@theirs",
         "openai_responses@ours",

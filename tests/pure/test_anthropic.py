@@ -144,6 +144,13 @@ def test_a_format_of_the_answer_becomes_a_chats() -> None:
     assert asked(output_config={"effort": "low"}).response_format is None
 
 
+@pytest.mark.parametrize(("asked_for", "region"), [("us", "US"), ("EU", "EU"), ("global", ""), (None, "")])
+def test_where_it_is_computed_is_kept_to(asked_for: str | None, region: str) -> None:
+    told = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}], "inference_geo": asked_for}
+    body = msgspec.convert(told, MessagesBody)
+    assert submission(body, lambda _: None, **sampled(body)).placement.region == region
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

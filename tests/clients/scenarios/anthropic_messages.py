@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 import anthropic
 from anthropic import Anthropic, beta_tool
+from anthropic.types.message_create_params import MessageCreateParamsBase
 from pydantic import BaseModel
 
 from tests.clients.scenarios.cases import KEY, MODEL, URL, case, raised, run, stage, staged
@@ -73,6 +74,28 @@ def a_class_is_filled_in() -> None:
     assert isinstance(client.messages.parse(**ASKED, output_format=City).parsed_output, City)
     with client.messages.stream(**ASKED, output_format=City) as stream:
         assert isinstance(stream.get_final_message().parsed_output, City)
+
+
+@case
+def all_fields_are_taken_and_a_place_is_kept_to() -> None:
+    given = ("model", "messages", "max_tokens")
+    nulls = {name: None for name in MessageCreateParamsBase.__annotations__ if name not in given}
+    assert client.messages.create(**{**ASKED, "max_tokens": 4}, extra_body=nulls).content
+    harmless: Any = {
+        "metadata": {"user_id": "somebody"},
+        "service_tier": "auto",
+        "cache_control": {"type": "ephemeral"},
+        "temperature": 0.5,
+        "top_k": 5,
+        "some_vendors_field": {"deep": [1, None]},
+    }
+    raw = client.messages.with_raw_response
+    got = raw.create(**{**ASKED, "max_tokens": 4}, extra_body={**harmless, "inference_geo": "us"})
+    assert got.headers["x-hive-jurisdiction"] == "US"
+    error: Any = raised(
+        anthropic.BadRequestError, client.messages.create, **ASKED, extra_body={"inference_geo": "atlantis"}
+    )
+    assert error.body["error"]["code"] == "invalid_jurisdiction"
 
 
 @case
