@@ -18,15 +18,16 @@ _ROOM = """
             LIMIT cap.at_once) x) AS let_in
 """
 _keys = Batch("w", key_id="uuid")
-# Whoever ends a parked job holds its row and waits for the key's: such a row is left alone, not waited for.
+# Whoever ends a parked job holds its row and waits for the key's: such a row is left alone, not waited for. The rows are
+# found by arrays of their keys: a join may be turned round, and walk through all jobs to find few.
 PROMOTE = f"""
-    WITH next AS (
+    WITH next AS MATERIALIZED (
         SELECT p.day, p.id FROM {_keys.sql} {_ROOM}
         CROSS JOIN LATERAL (
             SELECT j.day, j.id FROM jobs j WHERE j.key_id = w.key_id AND j.parked
             ORDER BY j.tag LIMIT cap.at_once - let_in.jobs FOR UPDATE SKIP LOCKED) AS p)
-    UPDATE jobs j SET parked = false, promoted_at = :now, ready_at = :now FROM next n
-    WHERE j.day = n.day AND j.id = n.id RETURNING j.kind_id
+    UPDATE jobs j SET parked = false, promoted_at = :now, ready_at = :now
+    WHERE j.day = ANY(ARRAY(SELECT day FROM next)) AND j.id = ANY(ARRAY(SELECT id FROM next)) RETURNING j.kind_id
 """  # noqa: S608  # names of ours
 # From one key with parked jobs to the next by their index, as with kinds.
 IDLE = f"""
