@@ -17,7 +17,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     method: str
     path: str
     answer: type[T]
-    query: Mapping[str, str | int | None] = {}
+    query: Mapping[str, object] = {}
     body: msgspec.Struct | None = None
     safe: bool = True
 

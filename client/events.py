@@ -3,7 +3,7 @@
 import msgspec
 
 from client.failures import Told, told_as, unreadable
-from client.shapes import Job, State
+from client.shapes.jobs import Job, State
 from shared.errors import HiveError, JobFailed, JobTimeout
 
 

@@ -16,7 +16,7 @@ from client.call import Call
 from client.events import Done, Event, Failed
 from client.following import Following
 from client.retries import pause_s
-from client.shapes import Job
+from client.shapes.jobs import Job
 from client.wire import Wire
 from shared.errors import HiveError
 from shared.home import hive_home
@@ -61,6 +61,14 @@ class Routes:
     workers = Route(routes.workers)
     worker = Route(routes.worker)
     receipt = Route(routes.receipt)
+    guards = Route(routes.guards)
+    key = Route(routes.key)
+    usage = Route(routes.usage)
+    balance = Route(routes.balance)
+    callbacks = Route(routes.callbacks)
+    replay_callback = Route(routes.replay_callback)
+    webhook_secret = Route(routes.webhook_secret)
+    rotate_webhook_secret = Route(routes.rotate_webhook_secret)
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, max_retries: int = MAX_RETRIES) -> None:
         found = reach(base_url, os.environ, hive_home())

@@ -1,4 +1,4 @@
-"""A terminal that does not show what is typed into it while something is drawn there."""
+"""A terminal that keeps what is typed into it while something else is drawn there."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is echoed inside the block, also no ^C; what was typed is there for whoever reads next."""
+    """Nothing is echoed inside the block, also no ^C; what was typed, key by key, is there for whoever reads next."""
     if sys.platform == "win32" or sys.stdin is None or not sys.stdin.isatty():
         yield
         return
@@ -15,7 +15,7 @@ def quiet() -> Iterator[None]:
 
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    silent = [before[0] & ~termios.ICRNL, *before[1:3], before[3] & ~(termios.ECHO | termios.ICANON), *before[4:]]
     termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
     try:
         yield

@@ -1,27 +1,21 @@
 """Every route of the client as a function from its arguments to a `Call`; both clients are made from these."""
 
-from collections.abc import Callable
-from typing import Final, ParamSpec
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Final, Literal, ParamSpec
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import msgspec
 
 from client.call import Call
-from client.shapes import (
-    Job,
-    JobCreated,
-    JobPage,
-    ModelList,
-    NewJob,
-    State,
-    SwarmStatus,
-    Worker,
-    WorkerList,
-)
+from client.shapes.account import Balance, Callback, CallbackPage, CallbackState, Key, Usage, WebhookSecret
+from client.shapes.jobs import Job, JobCreated, JobPage, NewJob, State
+from client.shapes.swarm import GuardList, ModelList, SwarmStatus, Worker, WorkerList
 from shared.receipt import SignedReceipt
 
 P = ParamSpec("P")
+UsedBy = Literal["day", "key", "model"]
 EVENTS: Final = "/hive/jobs/{job_id}/events"
 
 
@@ -77,6 +71,51 @@ def worker(pk: str) -> Call[Worker]:
 def receipt(job_id: UUID | str) -> Call[SignedReceipt]:
     """The signed receipt of a completed job; `hive verify` checks one offline."""
     return Call("GET", f"/hive/receipts/{_part(job_id)}", SignedReceipt)
+
+
+def guards() -> Call[GuardList]:
+    """The guards that `x-hive-guard` may name, and what they miss."""
+    return Call("GET", "/hive/guards", GuardList)
+
+
+def key() -> Call[Key]:
+    """What the key that this is asked with may do, and what of it is left."""
+    return Call("GET", "/hive/key", Key)
+
+
+def usage(*, first: date | None = None, last: date | None = None, by: Sequence[UsedBy] | None = None) -> Call[Usage]:
+    """What the account used from the day `first` to `last` (UTC, both included), told by what `by` names: None by all of
+    them, nothing for one sum."""
+    return Call(
+        "GET", "/hive/usage", Usage, query={"from": first, "to": last, "by": None if by is None else ",".join(by)}
+    )
+
+
+def balance() -> Call[Balance]:
+    """What the account has left, and the key's budget of it."""
+    return Call("GET", "/hive/balance", Balance)
+
+
+def callbacks(
+    *, state: CallbackState | None = None, limit: int | None = None, cursor: str | None = None
+) -> Call[CallbackPage]:
+    """A page of the account's callbacks, the newest first."""
+    return Call("GET", "/hive/callbacks", CallbackPage, query={"state": state, "limit": limit, "cursor": cursor})
+
+
+def replay_callback(job_id: UUID | str) -> Call[Callback]:
+    """Send the callback of a job again, now."""
+    return Call("POST", f"/hive/callbacks/{_part(job_id)}/replay", Callback, safe=False)
+
+
+def webhook_secret() -> Call[WebhookSecret]:
+    """The secret that the account's callbacks are signed with."""
+    return Call("GET", "/hive/webhook-secret", WebhookSecret)
+
+
+def rotate_webhook_secret() -> Call[WebhookSecret]:
+    """Sign with a new secret; for a day with the one before as well."""
+    return Call("POST", "/hive/webhook-secret/rotate", WebhookSecret, safe=False)
 
 
 def events(job_id: UUID | str) -> str:

@@ -1,7 +1,9 @@
-"""An answer on the screen while it comes: what is final goes into the scrollback, only the last block is drawn anew."""
+"""A text on the screen while it comes: what is final goes into the scrollback, only the last block is drawn anew."""
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Final, Protocol, Self
 
 from rich.console import Console, Group, RenderableType
@@ -126,3 +128,15 @@ class LiveView:
 
     def _keep(self, blocks: list[str], style: str = "none") -> None:
         self._final += [Tidy(Shown(block, style)) for block in blocks if block.strip()]
+
+
+def view_on(console: Console) -> View:
+    """The best view that there is for this console."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console)
+    return PlainView(partial(_write, is_terminal=console.is_terminal))
+
+
+def _write(text: str, *, is_terminal: bool) -> None:
+    sys.stdout.write(printable(text) if is_terminal else text)
+    sys.stdout.flush()

@@ -1,19 +1,18 @@
 """One answer from the question to the line below it: shown while it comes, and kept as far as it came."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 from client.chat.asking import Asker, Began, Ended, Piece, Said, Thought
-from client.chat.view import View
 from client.chat.wishes import Wishes
+from client.drawing import while_drawing
 from client.printed import amount, place, printable
-from client.shapes import Job
+from client.shapes.jobs import Job
+from client.view import View
 from shared.errors import HiveError
 from shared.words import counted
 
-PACE_S: Final = 0.05
 SLOW_S: Final = 0.5
 """After this long without a word it is said what is being waited for."""
 
@@ -42,24 +41,12 @@ class Answering:
     async def show(self, messages: Sequence[Any], view: View) -> None:
         """Shows the answer while it comes; raises HiveError. Being cancelled leaves the answer, which cancels its job."""
         with view:
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read(messages, view))
-                while not reading.done():
-                    began = self._clock()
-                    view.draw(self._status())
-                    took = self._clock() - began  # a long block of code takes long to colour; reading it goes first
-                    await asyncio.wait([reading], timeout=max(PACE_S, 4 * took))
-        if failed := reading.result():
-            raise failed
+            await while_drawing(self._read(messages, view), lambda: view.draw(self._status()))
 
-    async def _read(self, messages: Sequence[Any], view: View) -> HiveError | None:
-        try:
-            async with aclosing(self._asker.answer(self._wishes, messages)) as pieces:
-                async for piece in pieces:
-                    self._take(piece, view)
-        except HiveError as error:
-            return error
-        return None
+    async def _read(self, messages: Sequence[Any], view: View) -> None:
+        async with aclosing(self._asker.answer(self._wishes, messages)) as pieces:
+            async for piece in pieces:
+                self._take(piece, view)
 
     def _take(self, piece: Piece, view: View) -> None:
         match piece:

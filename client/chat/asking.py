@@ -10,7 +10,8 @@ import openai
 from client.chat.wishes import Wishes
 from client.failures import Unreachable, failure
 from client.hive import AsyncHive
-from client.shapes import Job, Model
+from client.shapes.jobs import Job
+from client.shapes.swarm import Model
 from shared.errors import HiveError, JobFailed
 
 SILENCE_S: Final = 60.0
@@ -65,12 +66,13 @@ class Asker:
         await self.hive.close()
 
     async def models(self) -> list[Model]:
-        """What some worker serves to this key, loaded models first; raises HiveError."""
+        """The models that write and that some worker serves to this key, loaded ones first; raises HiveError."""
         try:
             listed = await self._openai.models.list()
         except openai.APIError as e:
             raise self._told(e) from e
-        return msgspec.convert([model.to_dict() for model in listed.data], list[Model])
+        models = msgspec.convert([model.to_dict() for model in listed.data], list[Model])
+        return [model for model in models if "text" in model.output_modalities]
 
     async def answer(self, wishes: Wishes, messages: Sequence[Any]) -> AsyncGenerator[Piece, None]:
         """The answer as it comes; raises HiveError."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from client.chat.conversation import Attachment, Image, Text
-from client.shapes import Model
+from client.given import MOST_TEXT
+from client.shapes.swarm import Model
 from shared.errors import RequestError
 from shared.words import size
 
-MOST_TEXT: Final = 512 * 1000
 MOST_IMAGE: Final = 10 * 1000 * 1000
 PICTURES: Final = {
     ".png": "image/png",
@@ -33,7 +33,7 @@ def attachment(file: Path, model: Model | None) -> Attachment:
 
 def sees(model: Model) -> bool:
     """Whether a model reads pictures."""
-    return "image" in model.architecture.modality.partition("->")[0]
+    return "image" in model.input_modalities
 
 
 def _content(file: Path, most: int, what: str) -> bytes:

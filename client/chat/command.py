@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from client.given import has_input
 from client.options import Json, Url
 from shared.errors import RequestError
 
@@ -39,10 +40,8 @@ def talk(
         model=model, jurisdiction=place, cell=cell, tier=tier, system=system, files=tuple(file or ()), url=url,
         max_tokens=max_tokens, temperature=temperature, seed=seed,
     )  # fmt: skip
-    piped = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
-    question = " ".join(words or ())
-    if question or piped is not None:
-        once(asked, question, piped, as_json=as_json)
+    if words or has_input():
+        once(asked, " ".join(words or ()), as_json=as_json)
     elif as_json or not sys.stdout.isatty():
         raise RequestError('Say what to ask: hive chat "…", or pipe it in.')
     else:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from client.chat.wishes import Wishes
-from client.shapes import Worker
+from client.shapes.swarm import Worker
 from shared.geo.jurisdiction import GROUPS, InvalidJurisdiction, allowed, parse_jurisdiction
 from shared.words import counted
 

@@ -28,6 +28,8 @@ def session(completer: Completer, toolbar: Callable[[], str], history: History) 
         history=history,
         completer=completer,
         complete_while_typing=True,
+        reserve_space_for_menu=4,
+        enable_suspend=True,
         key_bindings=_keys(),
         bottom_toolbar=toolbar,
         style=_STYLE,

@@ -1,12 +1,11 @@
 """The two ways to chat: one question, and a conversation."""
 
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -14,18 +13,19 @@ from rich.text import Text
 
 from client.chat.answering import Answering, footer
 from client.chat.asking import Asker
-from client.chat.attach import MOST_TEXT, attachment
+from client.chat.attach import attachment
 from client.chat.conversation import Attachment, Conversation, Question
-from client.chat.view import LiveView, PlainView, View
 from client.chat.wishes import Wishes
+from client.given import question
 from client.hive import AsyncHive
 from client.options import with_key
-from client.printed import json_text, printable
-from client.shapes import Model
-from shared.errors import RequestError, Unavailable
+from client.printed import json_text
+from client.quiet import quiet
+from client.shapes.swarm import Model
+from client.view import PlainView, view_on
+from shared.errors import Unavailable
 from shared.home import hive_home
 from shared.reach import Reach
-from shared.words import size
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +50,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-def once(asked: Asked, question: str, piped: IO[bytes] | None, *, as_json: bool) -> None:
+def once(asked: Asked, words: str, *, as_json: bool) -> None:
     """Asks one question and writes the answer to stdout: Markdown on a terminal, else as it is; raises HiveError."""
-    text = _with_input(question, piped)
-    there = with_key(asked.url)
-    asyncio.run(_once(asked, there, text, as_json=as_json))
+    asyncio.run(_once(asked, with_key(asked.url), question(words), as_json=as_json))
 
 
 def converse(asked: Asked, *, keeps_history: bool) -> None:
@@ -65,12 +63,12 @@ def converse(asked: Asked, *, keeps_history: bool) -> None:
     from client.chat.terminal import Chat  # noqa: PLC0415 - the same
 
     there, console = with_key(asked.url), Console(highlight=False)
-    with asyncio.Runner() as runner, console.status("connecting") as waiting:
+    with quiet(), asyncio.Runner() as runner, console.status("connecting") as waiting:
         asker = runner.run(_asker(there))
         try:
             models = runner.run(asker.models())
             wishes = asked.wishes(_chosen(models, asked.model))
-            chat = Chat(asker, wishes, console, runner, partial(_view, console))
+            chat = Chat(asker, wishes, console, runner, partial(view_on, console))
             chat.models = models
             chat.conversation = Conversation(system=asked.system)
             chat.attached = tuple(_attachments(asked.files, models, wishes.model))
@@ -87,16 +85,16 @@ async def _asker(there: Reach) -> Asker:
     return Asker(AsyncHive(there.url, there.key), there.url, there.key)
 
 
-async def _once(asked: Asked, there: Reach, question: str, *, as_json: bool) -> None:
+async def _once(asked: Asked, there: Reach, text: str, *, as_json: bool) -> None:
     asker = await _asker(there)
     try:
         models = await asker.models() if asked.files or not asked.model else []
         wishes = asked.wishes(asked.model or _chosen(models, ""))
         files = tuple(_attachments(asked.files, models, wishes.model))
-        conversation = Conversation(system=asked.system).asked(Question(question, files))
+        conversation = Conversation(system=asked.system).asked(Question(text, files))
         answering = Answering(asker, wishes, time.monotonic)
         console = Console(highlight=False)
-        await answering.show(conversation.messages(), PlainView(_nowhere) if as_json else _view(console))
+        await answering.show(conversation.messages(), PlainView(_nowhere) if as_json else view_on(console))
         if as_json:
             print(json_text(await _facts(answering, wishes)))
         elif console.is_terminal:
@@ -104,17 +102,6 @@ async def _once(asked: Asked, there: Reach, question: str, *, as_json: bool) -> 
             console.print(Text(footer(job, countries, answering.ended), "dim"), soft_wrap=True)
     finally:
         await asker.close()
-
-
-def _view(console: Console) -> View:
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console)
-    return PlainView(partial(_write, is_terminal=console.is_terminal))
-
-
-def _write(text: str, *, is_terminal: bool) -> None:
-    sys.stdout.write(printable(text) if is_terminal else text)
-    sys.stdout.flush()
 
 
 def _nowhere(_: str) -> None:
@@ -150,17 +137,3 @@ def _chosen(models: Sequence[Model], name: str) -> str:
 def _attachments(files: Sequence[Path], models: Sequence[Model], name: str) -> list[Attachment]:
     model = next((model for model in models if model.id == name), None)
     return [attachment(file, model) for file in files]
-
-
-def _with_input(question: str, piped: IO[bytes] | None) -> str:
-    """The question with what was piped in below it; raises RequestError for what is no text, too long, or nothing at all."""
-    content = piped.read(MOST_TEXT + 1) if piped is not None else b""
-    if len(content) > MOST_TEXT:
-        raise RequestError(f"More than {size(MOST_TEXT)} were piped in; that does not fit into a question.")
-    try:
-        text = "\n\n".join(part for part in (question, content.decode().strip()) if part)
-    except UnicodeDecodeError as e:
-        raise RequestError("What was piped in is not UTF-8 text.") from e
-    if not text:
-        raise RequestError('There is nothing to ask: hive chat "…", or pipe it in.')
-    return text

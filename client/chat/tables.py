@@ -10,7 +10,7 @@ from rich.text import Text
 
 from client.chat.slash import COMMANDS
 from client.printed import printable
-from client.shapes import Model
+from client.shapes.swarm import Model
 
 _KEYS: Final = {
     "Enter": "send",

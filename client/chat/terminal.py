@@ -19,10 +19,10 @@ from client.chat.hints import told
 from client.chat.places import sentence
 from client.chat.slash import Command, read, unquoted
 from client.chat.tables import commands, models_table
-from client.chat.view import View
 from client.chat.wishes import ANYWHERE, Wishes
 from client.printed import printable
-from client.shapes import Model, Worker
+from client.shapes.swarm import Model, Worker
+from client.view import View
 from shared.errors import HiveError, RequestError
 from shared.files import write_private
 from shared.words import counted

@@ -3,7 +3,7 @@
 import os
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,22 +13,33 @@ import pyte
 from tests.support_wait import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKER = ["-c", "from shared.cli import main; main()", "worker"]
+HIVE = ["-c", "import sys; sys.argv[0] = 'hive'; from shared.cli import main; main()"]
+
+
+class _Screen(pyte.HistoryScreen):
+    """What is on it, what has left it at its top, and an answer to whoever asks where the cursor is."""
+
+    def __init__(self, columns: int, rows: int, answer: Callable[[str], None]) -> None:
+        super().__init__(columns, rows, history=10_000)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
 
 
 class Terminal:
-    """`hive worker …` in a terminal of this size."""
+    """`hive …` in a terminal of this size, which answers where its cursor is."""
 
     def __init__(self, home: Path, words: list[str], columns: int, rows: int, environment: dict[str, str]) -> None:
         named = {**os.environ, "HIVE_HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment}
-        for name in ("NO_COLOR", "COLUMNS", "LINES", "HIVE_CELL", "HIVE_COORDINATOR"):
+        for name in ("NO_COLOR", "COLUMNS", "LINES", "HIVE_CELL", "HIVE_COORDINATOR", "HIVE_BASE_URL", "HIVE_API_KEY"):
             named.pop(name, None)
         named |= environment
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = _Screen(columns, rows, self.press)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.child = pexpect.spawn(
-            sys.executable, [*WORKER, *words], env=named, dimensions=(rows, columns), timeout=20, encoding=None
+            sys.executable, [*HIVE, *words], env=named, dimensions=(rows, columns), timeout=20, encoding=None
         )  # fmt: skip
         self.child.delaybeforesend = None
 
@@ -41,6 +52,12 @@ class Terminal:
     def text(self) -> str:
         """The same in one piece."""
         return "\n".join(self.lines)
+
+    @property
+    def scrollback(self) -> str:
+        """What has left the screen at its top, and what is on it."""
+        above = ["".join(line[at].data for at in range(self.screen.columns)) for line in self.screen.history.top]
+        return "\n".join(line.rstrip() for line in (*above, *self.screen.display))
 
     def press(self, keys: str) -> None:
         """Types."""
@@ -95,6 +112,15 @@ def terminal(
     home: Path, *words: str, columns: int = 80, rows: int = 24, environment: dict[str, str] | None = None
 ) -> Iterator[Terminal]:
     """A worker's command in a terminal; it does not outlive the block."""
+    with hive(home, "worker", *words, columns=columns, rows=rows, environment=environment) as it:
+        yield it
+
+
+@contextmanager
+def hive(
+    home: Path, *words: str, columns: int = 80, rows: int = 24, environment: dict[str, str] | None = None
+) -> Iterator[Terminal]:
+    """Any command in a terminal; it does not outlive the block."""
     it = Terminal(home, list(words), columns, rows, environment or {})
     try:
         yield it

@@ -11,7 +11,7 @@ from prompt_toolkit.document import Document
 
 from client.chat.answering import footer
 from client.chat.asking import Ended
-from client.chat.attach import MOST_TEXT, attachment, sees
+from client.chat.attach import attachment, sees
 from client.chat.completing import Completing
 from client.chat.conversation import Conversation, Image, Question, Text, Turn
 from client.chat.hints import told
@@ -19,17 +19,21 @@ from client.chat.places import sentence
 from client.chat.prompting import FILE, MOST_BYTES, history
 from client.chat.slash import COMMANDS, Command, read, unquoted
 from client.chat.wishes import Wishes
+from client.given import MOST_TEXT
 from client.printed import amount, printable
-from client.shapes import Architecture, Hardware, Job, Model, Pricing, Worker
+from client.shapes.jobs import Job
+from client.shapes.swarm import Architecture, Hardware, Model, Pricing, Slug, Worker
 from shared.errors import HiveError, RequestError, Unavailable
 from tests.pure.test_client import JOB
 
 MODEL = Model(
-    id="seer", object="model", created=1, owned_by="hive", context_length=2048, architecture=Architecture("text->text", "x"),
-    pricing=Pricing("0", "0", "0"), quantization="Q8_0", size_bytes=1, licence="MIT", digest="ab", supported_features=[],
-    is_ready=True, loaded=True, workers_online=1, datacenters=[],
+    id="seer", object="model", created=1, owned_by="hive", name="Seer", description="", hugging_face_id="",
+    input_modalities=["text"], output_modalities=["text"], context_length=2048, max_output_length=2048,
+    architecture=Architecture("text->text", "x", "bpe", None), pricing=Pricing("0", "0", "0", "0", "0"),
+    quantization="int8", file_type="Q8_0", size_bytes=1, licence="MIT", digest="ab", supported_sampling_parameters=[],
+    supported_features=[], is_ready=True, loaded=True, workers_online=1, datacenters=[], openrouter=Slug("hive/seer"),
 )  # fmt: skip
-SEES = msgspec.structs.replace(MODEL, architecture=Architecture("text+image->text", "x"))
+SEES = msgspec.structs.replace(MODEL, input_modalities=["text", "image"])
 
 
 def worker(*countries: str, online: bool = True) -> Worker:

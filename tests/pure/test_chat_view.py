@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.console import Console
 
-from client.chat.view import LiveView, PlainView
 from client.markdown import Blocks, Shown, Tidy
+from client.view import LiveView, PlainView
 
 ANSWER = """# Bees
 

@@ -18,13 +18,14 @@ from shared.errors import Conflict, HiveError, JobFailed, JobTimeout, NotFound, 
 
 URL = "http://hive.test"
 JOB_ID = UUID("11111111-1111-8111-8111-111111111111")
-JOB = {
+JOB: dict[str, Any] = {
     "id": str(JOB_ID), "status": "completed", "model_id": "hive-nano", "h3_cell": None, "jurisdiction": None,
     "priority": "interactive", "created_at": None, "assigned_at": None, "first_token_at": None, "completed_at": None,
     "deadline_at": None, "queue_ms": 1, "run_ms": 2, "worker_pk": "ab", "worker_handle": None, "worker_cell": None,
     "attempts": 1, "tokens_in": 3, "cached_tokens": 0, "max_tokens": 9, "tokens_generated": 2, "tokens_per_second": 1.5,
     "result_text": "Hi", "finish_reason": "stop", "error": None, "gns_reward": None, "gns_cost": 0.001, "settled": False,
-    "stellar_tx_hash": None, "receipt_url": None, "seed": "1", "salt": "s", "store": False,
+    "stellar_tx_hash": None, "receipt_url": None, "seed": "1", "salt": "s", "store": False, "parent_id": None, "children": [],
+    "parked": False, "message": None,
 }  # fmt: skip
 CREATED = {"job_id": str(JOB_ID), "status": "pending", "h3_cell": None, "created_at": "now"}
 

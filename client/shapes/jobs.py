@@ -1,5 +1,4 @@
-"""What Hive takes and answers, field by field as its OpenAPI document says; a test compares the two. Amounts are in GNS,
-times in ISO 8601 UTC."""
+"""Jobs. Amounts are in GNS, times in ISO 8601 UTC."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -31,11 +30,15 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int | str | None = None
     stop: str | Sequence[str] | None = None
     response_format: Mapping[str, Any] | None = None
+    tools: Sequence[Any] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
     jurisdiction: str | None = None
     h3_cell: str | None = None
     strict_cell: bool | None = None
     min_trust_tier: str | None = None
     min_evidence: str | None = None
+    delegation_cert: str | None = None
     verifiability: str | None = None
     owner: str | None = None
     gns_reward: Decimal | None = None
@@ -43,6 +46,9 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deadline_s: float | None = None
     store: bool | None = None
     callback_url: str | None = None
+    verify: Any = None
+    redundancy: Any = None
+    privacy: Any = None
     idempotency_key: str | None = None
 
 
@@ -57,10 +63,12 @@ class JobCreated(msgspec.Struct, frozen=True):
 
 class Job(msgspec.Struct, frozen=True):
     """A job of the account; `worker_pk` is there from `assigned` on, `result_text` when it is completed, and `settled` says that
-    its payment is confirmed."""
+    its payment is confirmed. A parent has `children`, one for each answer, and they its id.
+    `parked`: it waits until another of its key's jobs ends. `message` is an answer with tool calls, apart from its text."""
 
     id: UUID
     status: State
+    parked: bool
     model_id: str
     h3_cell: str | None
     jurisdiction: str | None
@@ -92,6 +100,9 @@ class Job(msgspec.Struct, frozen=True):
     seed: str
     salt: str
     store: bool
+    parent_id: UUID | None
+    children: list[UUID]
+    message: dict[str, Any] | None
 
     @property
     def has_ended(self) -> bool:
@@ -104,123 +115,3 @@ class JobPage(msgspec.Struct, frozen=True):
 
     data: list[Job]
     next_cursor: str | None
-
-
-class SwarmStatus(msgspec.Struct, frozen=True):
-    """The swarm in numbers; `total_tokens_distributed` is GNS paid out, `tokens_per_second` over the last ten seconds."""
-
-    active_nodes: int
-    total_tflops: float
-    computing_nodes: int
-    avg_ram_gb: float
-    active_h3_cells: int
-    total_tokens_distributed: Decimal
-    jobs: dict[str, int]
-    tokens_in: int
-    tokens_out: int
-    tokens_per_second: float
-    registered_nodes: int
-    models: int
-    ledger: Literal["none", "local", "testnet", "stellar"]
-
-
-class Architecture(msgspec.Struct, frozen=True):
-    """What a model reads and writes, and its family."""
-
-    modality: str
-    family: str
-
-
-class Pricing(msgspec.Struct, frozen=True):
-    """GNS per token and per request, as decimal text."""
-
-    prompt: str
-    completion: str
-    request: str
-
-
-class Datacenter(msgspec.Struct, frozen=True):
-    """A country in which a worker has the model now."""
-
-    country_code: str
-
-
-class Model(msgspec.Struct, frozen=True):
-    """A model of the catalogue, and who serves it now."""
-
-    id: str
-    object: str
-    created: int
-    owned_by: str
-    context_length: int
-    architecture: Architecture
-    pricing: Pricing
-    quantization: str
-    size_bytes: int
-    licence: str
-    digest: str
-    supported_features: list[str]
-    is_ready: bool
-    loaded: bool
-    workers_online: int
-    datacenters: list[Datacenter]
-
-
-class ModelList(msgspec.Struct, frozen=True):
-    """The whole catalogue."""
-
-    data: list[Model]
-
-
-class WorkerModel(msgspec.Struct, frozen=True):
-    """A model at a worker: in memory, on the way there or on its disk; `tokens_per_second` of one stream, 0 if unmeasured."""
-
-    id: str
-    context_length: int
-    loaded: bool
-    loading: bool
-    verifiability: str
-    tokens_per_second: float
-
-
-class Gpu(msgspec.Struct, frozen=True):
-    """A graphics card; memory in bytes."""
-
-    name: str
-    memory_total: int
-
-
-class Hardware(msgspec.Struct, frozen=True):
-    """What a worker runs on; memory in bytes, `tflops` measured."""
-
-    cpu: str
-    cores: int
-    memory_total: int
-    gpus: list[Gpu]
-    tflops: float
-
-
-class Worker(msgspec.Struct, frozen=True):
-    """A registered worker; `running` of its `slots` are taken now, and its cell is no finer than resolution 4."""
-
-    pk: str
-    handle: str | None
-    cell: str
-    countries: list[str]
-    tier: str
-    evidence: str
-    state: str
-    online: bool
-    slots: int
-    running: int
-    models: list[WorkerModel]
-    hardware: Hardware
-    engine_build: str
-    first_seen: str
-    last_seen: str
-
-
-class WorkerList(msgspec.Struct, frozen=True):
-    """Every worker seen within a day, the ones online first."""
-
-    data: list[Worker]

@@ -1,0 +1,1 @@
+"""`hive jobs`: durable jobs from a terminal."""

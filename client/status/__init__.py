@@ -1,0 +1,1 @@
+"""`hive status`: the swarm in a terminal."""
