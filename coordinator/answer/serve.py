@@ -134,7 +134,7 @@ def terms_of(job_id: UUID, asked: JobRequest, vocabulary: Vocabulary) -> Terms:
 def _names(accepted: Accepted) -> Names:
     return Names(
         id=accepted.id,
-        created=int(accepted.jobs[0].created_at.timestamp()),
+        created=int(accepted.created_at.timestamp()),
         model=accepted.entry.id,
         system_fingerprint=fingerprint(accepted.entry),
         tokens_in=sum(plan.tokens_in for plan in accepted.planned),

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
 from typing import Final, TypeVar
@@ -18,14 +18,14 @@ from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
 from coordinator.outside.http import Outside
-from coordinator.queue.lifecycle import TERMINAL
+from coordinator.queue.lifecycle import TERMINAL, State
 from coordinator.store import views
 from coordinator.store.callers import KeyRow
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView, Kind, KindSpec, NewJob
 from coordinator.submit.admission import within
-from coordinator.submit.limits import spent
 from coordinator.submit.images import with_images
+from coordinator.submit.limits import spent
 from coordinator.submit.placement import Asking, in_words
 from coordinator.submit.prepare import (
     ENTROPY,
@@ -40,7 +40,7 @@ from coordinator.submit.prepare import (
 from coordinator.submit.request import JobRequest, Submission
 from coordinator.submit.size import size_of
 from shared.catalogue import Entry
-from shared.errors import HiveError, RequestError, Unavailable
+from shared.errors import Conflict, HiveError, RequestError, Unavailable
 from shared.protocol.messages import Task
 from shared.tokens import Vocabulary, is_long
 
@@ -69,7 +69,7 @@ class Sent(msgspec.Struct, frozen=True):
 class Accepted(msgspec.Struct, frozen=True):
     """Committed jobs, known by `id`: the job's own, or their parent's. They are earlier ones where it was the same request
     again (`joined`; `jobs` are then what would have been made). `readers` are open for attached jobs, one for each choice,
-    and the caller's to close."""
+    and the caller's to close, `created_at` is when the jobs that they read were made."""
 
     id: UUID
     jobs: tuple[NewJob, ...]
@@ -77,6 +77,7 @@ class Accepted(msgspec.Struct, frozen=True):
     entry: Entry
     trace: Trace
     readers: list[Reader]
+    created_at: datetime
     joined: bool
 
 
@@ -161,21 +162,21 @@ class Intake:
 
     async def _commit(self, jobs: tuple[NewJob, ...], planned: list[Planned], entry: Entry, sent: Sent) -> Accepted:
         attached = jobs[0].attached
-        earlier = await self._earlier(jobs[0], sent) if attached and sent.again else None
+        earlier = await self._earlier(jobs[0], sent) if sent.again else None
         readers = [self._hive.relay.open(job.id, attached=True) for job in jobs] if attached and not earlier else []
-        own = jobs[0].parent or jobs[0].id
+        own, created_at = jobs[0].parent or jobs[0].id, jobs[0].created_at
         try:
             id_ = earlier or await self._hive.writer.submit(*jobs)
             if id_ == own:
                 self._submitted(jobs, planned)
                 await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
             elif attached:
-                readers = await self._joined(id_, readers)
+                readers, created_at = await self._joined(id_, readers)
         except BaseException:
             close(readers)
             raise
         trace = Trace(id_, received=sent.received, accepted=perf_counter(), now=perf_counter)
-        return Accepted(id_, jobs, planned, entry, trace, readers, joined=id_ != own)
+        return Accepted(id_, jobs, planned, entry, trace, readers, created_at, joined=id_ != own)
 
     def _submitted(self, jobs: Sequence[NewJob], planned: list[Planned]) -> None:
         kinds: dict[int, Kind] = {plan.kind.id: plan.kind for plan in planned}
@@ -183,19 +184,24 @@ class Intake:
             self._hive.hub.submitted(kinds[job.kind_id], job)
 
     async def _earlier(self, job: NewJob, sent: Sent) -> UUID | None:
-        """The first job of a request that an SDK sends again by itself, if that has not failed."""
+        """The first job of a request that an SDK sends again by itself, if that has not failed and its answer is kept."""
         if sent.idempotency_key is not None:
             return None
         since = job.created_at - REPEATED
         async with alone(self._hive.engine) as conn:
-            return await views.same_request(conn, job.key_id, job.account_id, sent.body_hash, since)
+            id_ = await views.same_request(conn, job.key_id, job.account_id, sent.body_hash, since)
+        return None if id_ is None or any(map(_is_gone, await self._family(id_))) else id_
 
-    async def _joined(self, id_: UUID, own: list[Reader]) -> list[Reader]:
+    async def _joined(self, id_: UUID, own: list[Reader]) -> tuple[list[Reader], datetime]:
         """Readers of an earlier job, or of all children of an earlier parent, in place of those of the jobs that were not
-        made; what has ended tells so again."""
+        made, and when that was made; what has ended tells so again. Raises Conflict where an answer was deleted since."""
         close(own)
+        family = await self._family(id_)
+        if not family or any(map(_is_gone, family)):
+            message = "The answer that this idempotency key stands for was deleted; ask again with another key."
+            raise Conflict(message, code="idempotency_conflict")
         relay = self._hive.relay
-        readers = [relay.open(view.id, attached=True) for view in await self._family(id_)]
+        readers = [relay.open(view.id, attached=True) for view in family]
         try:
             for view in await self._family(id_):
                 if view.status in TERMINAL:
@@ -203,7 +209,7 @@ class Intake:
         except BaseException:
             close(readers)
             raise
-        return readers
+        return readers, family[0].created_at
 
     async def _family(self, id_: UUID) -> list[JobView]:
         async with alone(self._hive.engine) as conn:
@@ -220,6 +226,11 @@ class Intake:
     async def _kind(self, spec: KindSpec) -> Kind:
         async with self._hive.engine.begin() as conn:
             return await self._hive.kinds.get(conn, spec)
+
+
+def _is_gone(view: JobView) -> bool:
+    """Whether a job has completed and what it said is no longer kept."""
+    return view.status is State.COMPLETED and view.result_text is None
 
 
 def close(readers: Sequence[Reader]) -> None:

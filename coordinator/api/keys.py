@@ -38,8 +38,9 @@ def sent_secret(header: Callable[[str], str | None]) -> str | None:
 
 def scopes_for(method: str, path: str) -> tuple[str, ...]:
     """The scopes of which a key must have one for a request: which models there are and what itself may do is told to every
-    key; `jobs` submits and cancels what `read` may only look at; `inference` asks for answers and reads those again."""
-    if method == "GET":
+    key; `jobs` submits and cancels what `read` may only look at, and signs for it; `inference` asks for answers and reads
+    those again."""
+    if method == "GET" and not path.startswith("/hive/webhook-secret"):
         if path.startswith(("/v1/model", "/model", "/hive/key")):
             return SCOPES
         return ("jobs", "read") if path.startswith("/hive/") else ("inference", "read")

@@ -143,9 +143,11 @@ def seed_text(seed: int | str | None) -> str | None:
 
 def choices(n: int | None, prompts: int = 1) -> int:
     """How many answers each prompt gets: 1 where nothing is said; raises RequestError for none, or more than 128 in all."""
-    if n is not None and not 1 <= n * prompts <= MAX_CHOICES:
-        raise RequestError(f"n must be at least 1, and at most {MAX_CHOICES} answers are made at once.", param="n")
-    return n or 1
+    each = 1 if n is None else n
+    if not 1 <= each * prompts <= MAX_CHOICES:
+        message = f"n must be at least 1, and at most {MAX_CHOICES} answers are made at once."
+        raise RequestError(message, param="prompt" if prompts > MAX_CHOICES else "n")
+    return each
 
 
 def max_tokens_asked(max_tokens: int | None, param: str = "max_tokens") -> int | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,7 @@ async def test_an_sdks_own_retry_joins_the_first_job_and_a_plain_repeat_does_not
     async with served.client() as http:
         asking = asyncio.create_task(http.post("/v1/chat/completions", json={**CHAT, "n": 2}))
         jobs = await take(served, 2)
+        served.hive.late += timedelta(minutes=1)
         again = asyncio.create_task(http.post("/v1/chat/completions", json={**CHAT, "n": 2}, headers=retry))
         await until(lambda: all(len(served.hive.relay._readers[job.id]) == 2 for job in jobs))
         for job in jobs:
@@ -183,9 +185,32 @@ async def test_an_sdks_own_retry_joins_the_first_job_and_a_plain_repeat_does_not
     assert served.hive.writer.accepted.empty()
 
 
-
 @pytest.mark.parametrize("n", [0, -1, 129])
 async def test_how_many_answers_are_made_is_bounded(served: Served, n: int) -> None:
     async with served.client() as http:
         got: httpx.Response = await http.post("/v1/chat/completions", json={**CHAT, "n": n})
     assert (got.status_code, got.json()["error"]["param"]) == (400, "n")
+
+
+@pytest.mark.parametrize(("n", "prompts", "param"), [(None, 129, "prompt"), (None, 40_000, "prompt"), (2, 65, "n")])
+async def test_a_list_of_prompts_is_bounded_as_well(served: Served, n: int | None, prompts: int, param: str) -> None:
+    async with served.client() as http:
+        got = await http.post("/v1/completions", json={"model": MODEL, "prompt": ["a"] * prompts, "n": n})
+    assert (got.status_code, got.json()["error"]["param"]) == (400, param)
+    assert served.hive.writer.accepted.empty()
+
+
+async def test_a_retry_for_another_place_is_another_request(served: Served) -> None:
+    async with served.client() as http:
+        keyed = {"idempotency-key": "k", "x-hive-jurisdiction": "IT"}
+        asking = asyncio.create_task(http.post("/v1/chat/completions", json=CHAT, headers=keyed))
+        (job,) = await take(served, 1)
+        await served.hive.complete(job, "in Italy", 1)
+        assert (await asking).status_code == 200
+        refused = await http.post("/v1/chat/completions", json=CHAT, headers={**keyed, "x-hive-jurisdiction": "EU"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "idempotency_conflict")
+        elsewhere = {"x-stainless-retry-count": "1", "x-hive-jurisdiction": "EU"}
+        retrying = asyncio.create_task(http.post("/v1/chat/completions", json=CHAT, headers=elsewhere))
+        (fresh,) = await take(served, 1)
+        await served.hive.complete(fresh, "elsewhere", 1)
+        assert (await retrying).json()["choices"][0]["message"]["content"] == "elsewhere"

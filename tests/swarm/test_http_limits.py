@@ -139,6 +139,7 @@ async def test_scopes(served: Served) -> None:
                 "models": await http.get("/v1/models"),
                 "key": await http.get("/hive/key"),
                 "list": await http.get("/hive/jobs"),
+                "secret": await http.get("/hive/webhook-secret"),
                 "submit": await http.post("/hive/jobs", json={}),
                 "cancel": await http.delete(f"/hive/jobs/{'0' * 8}-0000-0000-0000-{'0' * 12}"),
                 "chat": await http.post("/v1/chat/completions", json={}),
@@ -149,7 +150,7 @@ async def test_scopes(served: Served) -> None:
             assert "x-ratelimit-limit-requests" in answer.headers
     assert allowed == {
         "inference": {"models", "key", "chat"},
-        "jobs": {"models", "key", "list", "submit", "cancel"},
+        "jobs": {"models", "key", "list", "secret", "submit", "cancel"},
         "read": {"models", "key", "list"},
     }
 
