@@ -20,9 +20,9 @@ class Stage(StrEnum):
 class Attempt:
     """One attempt; times in ms. `dropped_at` is when its worker's socket went away, None while it is there.
 
-    `reach` is how far it came: (1, prompt tokens read), then (2, output tokens). An attempt that is OVER waits only for
-    the transaction that says so: it takes no slot and no frame. `weak`: the worker said, when it got the offer, that
-    another program makes its tokens.
+    `reach` is how far it came, at `reached_at`: (1, prompt tokens read), then (2, output tokens). An attempt that is OVER
+    waits only for the transaction that says so: it takes no slot and no frame. `weak`: the worker said, when it got the
+    offer, that another program makes its tokens.
     """
 
     job: Claimed
@@ -32,6 +32,7 @@ class Attempt:
     lease_until: int
     stage: Stage = Stage.OFFERED
     reach: tuple[int, int] = (0, 0)
+    reached_at: int = 0
     started: bool = False
     dropped_at: int | None = None
     weak: bool = False
@@ -39,7 +40,7 @@ class Attempt:
     def advance(self, reach: tuple[int, int], now: int) -> None:
         """Notes progress at `now` (ms) if this is further than before: saying the same again is none."""
         if reach > self.reach:
-            self.reach, self.progress_at = reach, now
+            self.reach, self.progress_at, self.reached_at = reach, now, now
 
     @property
     def body(self) -> OfferBody:

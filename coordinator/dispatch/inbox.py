@@ -43,6 +43,9 @@ TOO_LONG_MS: Final = 60_000
 LOADING_MS: Final = NO_PROGRESS // timedelta(milliseconds=1)
 """How long an attempt may load its model."""
 
+TEXT_MS: Final = 120_000
+"""How long a worker may take for a text: a large model reads a long one on a processor in half of it."""
+
 REST_MS: Final = 1000
 """How long a worker that declined is left alone."""
 
@@ -105,10 +108,13 @@ def _about(
 
 def _progress(d: Dispatch, session: Session, attempt: Attempt, message: Progress, now: int) -> None:
     """A prompt is read further and further; a model may load for as long as a job may wait for progress at all, but a
-    client that waits for its answer is told sooner."""
+    client that waits for its answer is told sooner. Of a text an engine tells nothing before it is read, so its worker may
+    say for a while that it still reads."""
     loads_for = now - attempt.offered_at
     if message.stage == "prefill":
         attempt.advance((1, message.done), now)
+        if attempt.body.task != "generate" and now - attempt.reached_at < TEXT_MS:
+            attempt.progress_at = now
     elif attempt.reach > (1, 0):
         return
     elif attempt.job.attached and loads_for >= TOO_LONG_MS:

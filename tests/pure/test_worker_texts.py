@@ -100,6 +100,25 @@ async def test_progress_is_told_between_batches_and_grows(monkeypatch: pytest.Mo
     ]  # fmt: skip
 
 
+async def test_a_batch_that_takes_long_is_said_to_be_read_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.attempt.PREFILL_S", 0.0)
+    monkeypatch.setattr("worker.texts.ALIVE_S", 0.0)
+    engine = Counting()
+    engine.gate.clear()
+    told, said = asyncio.Event(), list[ToCoordinator]()
+
+    def say(message: ToCoordinator) -> None:
+        said.append(message)
+        told.set()
+
+    attempt = Attempt(OFFER, KEY, say=say, clock=lambda: 1)
+    running = asyncio.create_task(attempt.run(engine))  # type: ignore[arg-type]  # of an engine it has what is used
+    await told.wait()
+    engine.gate.set()
+    assert isinstance(await running, Done)
+    assert [one.done for one in said if isinstance(one, Progress)][:1] == [0]
+
+
 async def test_a_cancelled_attempt_reads_no_further_batch() -> None:
     engine = Counting()
     engine.gate.clear()

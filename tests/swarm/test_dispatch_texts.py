@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from coordinator.dispatch import inbox
 from coordinator.dispatch.channel import Ended, Token
 from coordinator.match.needs import Need
 from coordinator.queue.lifecycle import State
@@ -14,7 +15,7 @@ from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView
 from coordinator.submit.price import cost
 from coordinator.submit.request import JobRequest
-from shared.protocol.messages import IMAGE_TOKENS, Accept, Image, Message, ModelOffer, Offer, Tokens
+from shared.protocol.messages import IMAGE_TOKENS, Accept, Image, Message, ModelOffer, Offer, Progress, Tokens
 from shared.vectors import lines_of, packed
 from tests.swarm.floor import ENTRY, MODEL, Floor, opened, rest
 from tests.swarm.letters import score_of, vector_of
@@ -119,6 +120,31 @@ async def test_tokens_of_a_job_that_makes_none_end_the_session(floor: Floor) -> 
         await babbler.gone.wait()
         assert babbler.closed is not None
         assert "more tokens" in babbler.closed.reason
+
+
+async def test_a_text_may_be_read_for_a_while_and_not_for_ever(floor: Floor) -> None:
+    async def wait(worker: ScriptedWorker, offer: Offer) -> None:
+        await worker.send(Accept(offer.body.job_id, offer.body.attempt))
+
+    d, reader = floor.dispatch, floor.worker(model=CAN, script=wait)
+    async with reader.connected(floor.url):
+        job_id = await floor.submit(await floor.kind(needs=int(Need.EMBED)), **EMBED)
+        offer, session = await reader.offers.get(), d.hub.session_of(reader.pk)
+        attempt = d.hub.attempts.of_job(job_id)
+        assert attempt is not None
+        assert session is not None
+
+        async def said(done: int, after_ms: int) -> int:
+            """When, after the offer, progress was last seen, once the worker says that it has read so many tokens."""
+            now = attempt.offered_at + after_ms
+            await inbox.take(d, session, Progress(offer.body.job_id, 1, "prefill", done), now)
+            return attempt.progress_at - attempt.offered_at
+
+        assert await said(5, 1_000) == 1_000
+        assert await said(5, 60_000) == 60_000
+        assert await said(5, 1_000 + inbox.TEXT_MS) == 60_000
+        assert await said(6, 2_000 + inbox.TEXT_MS) == 2_000 + inbox.TEXT_MS
+        assert await said(6, 3_000 + inbox.TEXT_MS) == 3_000 + inbox.TEXT_MS
 
 
 async def test_much_text_is_checked_as_well_as_little(floor: Floor) -> None:
