@@ -3,16 +3,18 @@
 import csv
 import io
 from datetime import date
+from typing import Final
 from uuid import UUID
 
 import pytest
 from hypothesis import given, strategies as st
 
 from coordinator.api.usage import Used, parts, period, to_csv
+from coordinator.store.usage import Part
 from shared.errors import RequestError
 
 TODAY = date(2026, 3, 1)
-OWN = ("day", "key", "model")
+OWN: Final[tuple[Part, ...]] = ("day", "key", "model")
 
 
 @pytest.mark.parametrize(
