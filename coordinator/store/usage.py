@@ -48,7 +48,7 @@ async def usage(
     """What an account, or with None everybody, used from the first day to the last, both included, a row for each of the
     parts that it is told by."""
     parts: tuple[Part, ...] = ("account", "day", "key", "model")
-    values = {"first": first, "last": last, **{part: part in by for part in parts}}
+    values: dict[str, object] = {"first": first, "last": last, **{part: part in by for part in parts}}
     whose = {} if account_id is None else {"account_id": account_id}
     rows = await conn.execute(statement(OF_ONE if whose else OF_ALL), values | whose)
     return [UsageRow(**row._mapping) for row in rows]
