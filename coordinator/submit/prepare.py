@@ -18,13 +18,16 @@ from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import Entry, named
 from shared.chat.constraint import constraint_of
 from shared.chat.grammar import GrammarError, grammar_of
-from shared.errors import Forbidden, RequestError
+from shared.errors import Forbidden, RequestError, TooLarge
 from shared.ids import new_job_id
 from shared.tokens import TemplateError, Vocabulary
 
 MAX_TOKENS_UNASKED: Final = 2048
 ENTROPY: Final = 64
 """Random bytes that one job needs: 16 for its id, 16 for a seed, 32 for its salt."""
+
+MOST_BYTES: Final = 64 * 2**20
+"""So much the requests of all jobs of one submission may take: they are written in one transaction."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -142,14 +145,15 @@ def new_jobs(
     body_hash: str = "",
 ) -> tuple[NewJob, ...]:
     """The rows of a submission: one job, or the children of one parent, `n` for each request in their order. `entropy` is
-    ENTROPY random bytes for each, ENTROPY more for the parent's id and the seed where the caller gave none."""
-    asked = [(plan, number > 0) for plan in planned for number in range(submission.n)]
+    ENTROPY random bytes for each, ENTROPY more for the parent's id and the seed where the caller gave none. Raises TooLarge
+    where they are too much together."""
+    requests = zip(planned, _written(submission, planned), strict=True)
+    asked = [(plan, request, number > 0) for plan, request in requests for number in range(submission.n)]
     parent = new_job_id(now, entropy[:16]) if len(asked) > 1 else None
     seed = submission.seed if submission.seed is not None else entropy[16:32].hex()
     jobs = []
-    for choice, (plan, copy) in enumerate(asked):
+    for choice, (plan, request, copy) in enumerate(asked):
         own = entropy[(choice + 1) * ENTROPY : (choice + 2) * ENTROPY]
-        request = msgspec.structs.replace(plan.request, fresh=submission.seed is not None and not plan.request.images)
         jobs.append(
             NewJob(
                 id=new_job_id(now, own[:16]),
@@ -159,7 +163,7 @@ def new_jobs(
                 model=entry.id,
                 source=submission.source,
                 priority=submission.priority,
-                request=_ENCODER.encode(request),
+                request=request,
                 tokens_in=plan.tokens_in,
                 max_tokens=plan.max_tokens,
                 hold=cost(entry, plan.tokens_in, plan.max_tokens, submission.reward, copy=copy),
@@ -183,6 +187,16 @@ def new_jobs(
             )
         )
     return tuple(jobs)
+
+
+def _written(submission: Submission, planned: Sequence[Planned]) -> list[bytes]:
+    """The requests as rows keep them, each once for all its answers."""
+    seeded = submission.seed is not None
+    asked = [msgspec.structs.replace(plan.request, fresh=seeded and not plan.request.images) for plan in planned]
+    written = [_ENCODER.encode(request) for request in asked]
+    if submission.n * sum(map(len, written)) > MOST_BYTES:
+        raise TooLarge(f"So large a prompt is not answered {submission.n} times at once; ask for fewer answers.")
+    return written
 
 
 def seed_of(seed: str, choice: int) -> str:

@@ -22,6 +22,9 @@ from coordinator.submit.seen import Seen
 from shared.errors import Conflict, HiveError
 
 GROUP: Final = 64
+GROUP_BYTES: Final = 16 * 2**20
+"""Requests with images are large: so much of them goes into one statement, or one submission that is larger."""
+
 LATE: Final = timedelta(hours=1)
 """How long after its jobs' deadline a callback is due, should nobody have noted their end."""
 Answer = UUID | Exception
@@ -122,10 +125,12 @@ class Writer:
 
 
 def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
-    """The first submissions, some GROUP jobs and no two of them under one idempotency key: the second waits its turn."""
+    """The first submissions, some GROUP jobs or GROUP_BYTES of them, and no two under one idempotency key: the second waits
+    its turn."""
     group: list[_Waiting] = []
     keys: set[tuple[UUID, str]] = set()
-    while waiting and sum(len(one.jobs) for one in group) < GROUP:
+    size = 0
+    while waiting and sum(len(one.jobs) for one in group) < GROUP and size < GROUP_BYTES:
         if waiting[0].answer.cancelled():
             waiting.popleft()
             continue
@@ -135,6 +140,7 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
             if key in keys:
                 break
             keys.add(key)
+        size += sum(len(one.request) for one in waiting[0].jobs)
         group.append(waiting.popleft())
     return group
 

@@ -10,7 +10,7 @@ import pytest
 from coordinator.queue.limits import IDEMPOTENCY
 from coordinator.store.engine import Engine
 from coordinator.store.rows import NewJob
-from coordinator.submit.writer import GROUP, Writer
+from coordinator.submit.writer import GROUP, GROUP_BYTES, Writer
 from shared.errors import BudgetExceeded, Conflict, Forbidden, HiveError
 from tests.postgres.made import HOLD, NOW, Shop, check_books, open_shop, submit_all
 
@@ -69,6 +69,16 @@ async def test_more_than_a_group_is_written_in_order(engine: Engine) -> None:
     tasks = [asyncio.ensure_future(writer.submit(job)) for job in jobs]
     await asyncio.sleep(0)
     assert [await writer.one_round() for _ in range(4)] == [GROUP, GROUP, 1, 0]
+    assert await asyncio.gather(*tasks) == [job.id for job in jobs]
+
+
+async def test_large_requests_are_written_a_few_at_once(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    jobs = [shop.job(request=bytes(GROUP_BYTES // 2)) for _ in range(5)]
+    writer = Writer(engine)
+    tasks = [asyncio.ensure_future(writer.submit(job)) for job in jobs]
+    await asyncio.sleep(0)
+    assert [await writer.one_round() for _ in range(4)] == [2, 2, 1, 0]
     assert await asyncio.gather(*tasks) == [job.id for job in jobs]
 
 

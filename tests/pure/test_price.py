@@ -17,7 +17,7 @@ from coordinator.submit.placement import Placement
 from coordinator.submit.prepare import ENTROPY, Planned, Size, kind_of, known_model, new_jobs, room
 from coordinator.submit.price import LEAST, cost
 from coordinator.submit.request import JobRequest, Submission
-from shared.errors import Forbidden, RequestError
+from shared.errors import Forbidden, RequestError, TooLarge
 from shared.ids import day_of
 from tests.swarm.http_hive import CONTEXT, MODEL, entry
 
@@ -145,6 +145,15 @@ def test_the_row_of_a_job() -> None:
     (seeded,) = rows(msgspec.structs.replace(ASKED, seed="42", reward=0), max_tokens=1)
     assert (seeded.seed, seeded.hold) == ("42", 0)
     assert msgspec.json.decode(seeded.request, type=JobRequest).fresh
+
+
+def test_a_large_prompt_is_not_answered_very_often_at_once() -> None:
+    large = JobRequest(model=MODEL, prompt="x" * (2 << 20))
+    often = msgspec.structs.replace(ASKED, requests=(large,), n=31)
+    jobs = rows(often)
+    assert len({id(job.request) for job in jobs}) == 1, "one text for all of them"
+    with pytest.raises(TooLarge):
+        rows(msgspec.structs.replace(often, n=32))
 
 
 def test_several_answers_have_one_parent_and_pay_for_each_prompt_once() -> None:
