@@ -26,7 +26,7 @@ def hand(pk: str, *, free: int = 1, asked_at: int = 0, **facts: Any) -> Hand:
 
 
 def has(**state: bool) -> dict[str, ModelFacts]:
-    return {"big": ModelFacts("ab" * 32, 8192, **{"loaded": False, **state})}
+    return {"big": msgspec.structs.replace(ModelFacts("ab" * 32, 8192, loaded=False), **state)}
 
 
 def test_a_model_is_short_while_more_jobs_wait_than_slots_have_it_warm() -> None:

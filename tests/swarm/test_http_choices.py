@@ -42,7 +42,9 @@ async def take(served: Served, count: int) -> list[NewJob]:
 async def test_two_choices_are_two_children_of_one_parent_and_read_the_prompt_once(
     served: Served, client: AsyncOpenAI
 ) -> None:
-    asking = asyncio.create_task(client.chat.completions.with_raw_response.create(**CHAT, n=2, seed=7))
+    asking: asyncio.Task[Any] = asyncio.ensure_future(
+        client.chat.completions.with_raw_response.create(**CHAT, n=2, seed=7)
+    )
     first, second = await take(served, 2)
     await served.hive.complete(second, "two", 1)
     await served.hive.complete(first, "one", 2, "length")
