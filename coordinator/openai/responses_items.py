@@ -106,7 +106,7 @@ class _Adding:
                 self._called(item, where)
             case "function_call_output":
                 self._answered(item, where)
-            case "compaction" | "compaction_summary":
+            case "compaction":
                 self.messages.append(Message(role=ASSISTANT, content=self._unsealed(item, where)))
             case "reasoning":
                 pass
@@ -134,7 +134,7 @@ class _Adding:
             raise RequestError(message, param=f"{where}.call_id")
         text, images = _content(item.output, where, "output")
         if images:
-            raise unsupported("an image as a tool's output", f"{where}.output")
+            raise unsupported("An image as a tool's output", f"{where}.output")
         name = self._names[call_id]
         self.messages.append(Message(role="tool", content=text, name=name, tool_call_id=call_id))
 

@@ -20,8 +20,6 @@ _TEXT_EVENTS: Final[dict[Kind, str]] = {
     "reasoning": "reasoning_text",
     "function_call": "function_call_arguments",
 }
-
-
 _ITEM: Final = re.compile(r"[a-z]+_([0-9a-f]{32})_i?[0-9]{1,9}")
 
 
@@ -92,12 +90,13 @@ class Output:
     def take(self, events: Sequence[Event], likely: Sequence[Likely] | None) -> Iterator[Said]:
         """Tells of what is said; what is known of how likely its tokens were goes with the first text for the reader."""
         left = [*self._untold, *(likely or ())]
-        for one in events:
+        for number, one in enumerate(events, 1):
             match one:
                 case Content(text):
-                    made, left = _made(left, text)
+                    made, left = _made(left, text, last=number == len(events))
                     yield from self._more("message", text, made)
                 case Reasoning(text):
+                    left = _made(left, text, last=False)[1] or left
                     yield from self._more("reasoning", text, [])
                 case CallStarted():
                     yield from self._begun("function_call", one)
@@ -164,10 +163,11 @@ def _told(likely: Sequence[Likely]) -> list[dict[str, Any]]:
     return [] if told is None else told["content"]
 
 
-def _made(likely: list[Likely], text: str) -> tuple[list[Likely], list[Likely]]:
-    """Those of these tokens that made this text, without the marks before it, and those that come after it."""
-    raw = text.encode()
-    start = b"".join(one.raw for one in likely).rfind(raw)
+def _made(likely: list[Likely], text: str, *, last: bool) -> tuple[list[Likely], list[Likely]]:
+    """Those of these tokens that made this text, which is the `last` of theirs or the first, without the marks before it;
+    and those that come after it."""
+    raw, whole = text.encode(), b"".join(one.raw for one in likely)
+    start = whole.rfind(raw) if last else whole.find(raw)
     if start < 0:
         return likely, []
     made, after, end = list[Likely](), list[Likely](), 0

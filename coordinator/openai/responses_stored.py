@@ -1,6 +1,7 @@
 """Responses that are kept: found by their id, told again, and continued."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,9 +17,8 @@ from coordinator.openai.responses_items import Item, continued, listed
 from coordinator.openai.responses_output import item_id, job_of_item
 from coordinator.openai.responses_teller import Count, Facts, ResponseTeller, failed, job_of, response, response_id
 from coordinator.queue.lifecycle import State
-from coordinator.store import held, responses, views
+from coordinator.store import responses, views
 from coordinator.store.engine import alone
-from coordinator.store.responses import Kept
 from coordinator.store.rows import JobView
 from coordinator.submit.request import JobRequest
 from shared.chat.events import merged
@@ -84,11 +84,12 @@ def named(id_: str) -> UUID:
 async def find(face: Face, account_id: UUID, job: UUID) -> Stored:
     """An account's response, whatever its state; raises NotFound if it is not there, or another's."""
     async with alone(face.hive.engine) as conn:
-        kept = (await responses.read(conn, account_id, [job])).get(job)
+        kept = await responses.read(conn, account_id, job)
         view = None if kept is None else await views.get_job(conn, job)
     if kept is None or view is None:
         raise missing(response_id(job))
-    return _stored(face, view, kept)
+    words = face.hive.vocabularies.get(view.model)
+    return Stored(view, _REQUESTS.decode(kept.request), msgspec.json.decode(kept.echo), words)
 
 
 def shown(stored: Stored) -> _Json:
@@ -135,29 +136,23 @@ async def earlier(face: Face, account_id: UUID, id_: str) -> list[Message]:
 
 
 async def named_items(face: Face, account_id: UUID, ids: Iterable[str]) -> dict[str, _Json]:
-    """The items of an account's ended responses, those of these ids among them; raises RequestError if they are of too
-    many responses."""
-    jobs = {job for id_ in ids if (job := job_of_item(id_)) is not None}
+    """Those of these items that an account's responses have; raises RequestError if they are of too many responses."""
+    wanted = {id_: job for id_ in ids if (job := job_of_item(id_)) is not None}
+    jobs = set(wanted.values())
     if len(jobs) > MOST_REFERENCED:
         raise RequestError(f"input names items of more than {MOST_REFERENCED} responses.", param="input")
-    async with alone(face.hive.engine) as conn:
-        kept = await responses.read(conn, account_id, jobs)
-        seen = await held.ended_views(conn, kept)
     known: dict[str, _Json] = {}
-    for job, view in seen.items():
-        stored = _stored(face, view, kept[job])
-        known |= {item["id"]: item for item in [*items_given(stored), *shown(stored)["output"]]}
+    for job in jobs:
+        with suppress(NotFound):  # whoever named it is told by the item's place
+            stored = await find(face, account_id, job)
+            items = [*items_given(stored), *shown(stored)["output"]]
+            known |= {item["id"]: item for item in items if item["id"] in wanted}
     return known
 
 
 def missing(id_: str) -> NotFound:
     """What is told of a response that is not there, or another's."""
     return NotFound(f"Response with id {id_[:SHOWN]!r} not found.")
-
-
-def _stored(face: Face, view: JobView, kept: Kept) -> Stored:
-    words = face.hive.vocabularies.get(view.model)
-    return Stored(view, _REQUESTS.decode(kept.request), msgspec.json.decode(kept.echo), words)
 
 
 def _told(stored: Stored) -> Told:

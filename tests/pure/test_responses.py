@@ -204,9 +204,15 @@ def test_a_response_in_the_background_is_queued_first() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("frame", [1, 2, 5, 40])
+@pytest.mark.parametrize("frame", [1, 2, 5, 40, 400])
 @pytest.mark.parametrize(
-    ("text", "shown"), [("Hé!", "Hé!"), ("<think>Rome?</think>Yes.", "Yes."), (f"<think>a</think>So.{CALL}", "So.")]
+    ("text", "shown"),
+    [
+        ("Hé!", "Hé!"),
+        ("<think>Rome?</think>Yes.", "Yes."),
+        (f"<think>a</think>So.{CALL}", "So."),
+        (f"<think>R.</think>R{CALL}", "R"),
+    ],
 )
 def test_how_likely_tokens_were_is_told_of_the_text_for_the_reader(text: str, shown: str, frame: int) -> None:
     raw = text.encode()
