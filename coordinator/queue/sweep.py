@@ -67,23 +67,23 @@ async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable
         let_in = await moves.repair(
             conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told
         )
-    let_in |= await _let_in(engine, now)
     async with engine.begin() as conn:
         purged = await ended.purge(conn, now, BATCH)
         forgotten = await idempotency.forget(conn, now - IDEMPOTENCY, BATCH)
         outdated = await cached.forget(conn, now - KEPT, BATCH)
+        idle = await parked.idle(conn, BATCH)
+    let_in |= await _let_in(engine, idle, now)
     async with engine.begin() as conn:
         await partitions.make_partitions(conn, now.astimezone(UTC).date())
-    more = BATCH in (len(due), purged, forgotten, outdated)
+    more = BATCH in (len(due), purged, forgotten, outdated, len(idle))
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
     return Swept(lost, expired, orphaned, purged, more, frozenset(let_in))
 
 
-async def _let_in(engine: Engine, now: datetime) -> set[int]:
+async def _let_in(engine: Engine, keys: list[UUID], now: datetime) -> set[int]:
     """Lets in what is parked though its key has room: it was locked when its turn came."""
+    if not keys:
+        return set()
     async with engine.begin() as conn:
-        keys = await parked.idle(conn, BATCH)
-        if not keys:
-            return set()
         await parked.lock(conn, keys)
         return await parked.promote(conn, keys, now)
