@@ -2,6 +2,7 @@
 tiny BERT beside what numpy says of it."""
 
 import asyncio
+import base64
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,10 +16,13 @@ from openai import APIStatusError, AsyncOpenAI, BadRequestError
 
 from coordinator.pinned import FOLDER, Terms, pin_file
 from coordinator.store.engine import Engine
+from shared.files import write_private
 from shared.tokens import Vocabulary
 from tests.machine.bert_model import WIDTH, Bert
 from tests.machine.coordinator_double import ROME, clock
 from tests.machine.engine_run import engine as engine_of
+from tests.machine.scripted_upstream import HEAD, Call, scripted
+from tests.support_outside import png
 from tests.support_wait import eventually
 from tests.swarm.whole import Swarm, coordinating
 from worker.daemon import Daemon
@@ -34,11 +38,12 @@ MODELS = ("hive-nano", "tiny-embedder", "tiny-reranker")
 
 
 @asynccontextmanager
-async def working(home: Path, url: str) -> AsyncIterator[None]:
-    """A real worker with the bundled model and those that were added."""
+async def working(home: Path, url: str, *, models: bool = True) -> AsyncIterator[None]:
+    """A real worker with the bundled model and those that were added, or only what its settings name besides."""
     chosen = settings(home, {}, {"cell": ROME, "coordinator": url, "slots": 2, "log_level": "error"})
     who = identity(home, now=clock(), entropy=os.urandom(32))
-    daemon = Daemon(home, chosen, who, list(local_models(home).values()), clock=clock, probe=hardware([]))
+    served = list(local_models(home).values()) if models else []
+    daemon = Daemon(home, chosen, who, served, clock=clock, probe=hardware([]))
     running = asyncio.create_task(daemon.run())
     try:
         yield
@@ -130,6 +135,48 @@ async def test_each_model_does_what_it_can_and_says_what_it_cannot(swarm: Swarm)
     assert "writes with the model" in mute.value.message
     assert long.value.code == "context_length_exceeded"
     assert len(among.data[0].embedding) == WIDTH
+
+
+async def look(call: Call) -> None:
+    """Sees a fox, and counts 900 tokens."""
+    await call.send(HEAD)
+    await call.event(choices=[{"delta": {"content": "A fox."}}])
+    await call.event(choices=[{"delta": {}, "finish_reason": "stop"}])
+    await call.event(choices=[], usage={"prompt_tokens": 900})
+    await call.send(b"data: [DONE]\n\n")
+
+
+async def test_an_owners_vision_model_sees_what_the_caller_shows(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    url = "data:image/png;base64," + base64.b64encode(png(64, 64)).decode()
+    parts: Any = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    async with scripted() as upstream:
+        upstream.pages, upstream.script = {"/props": '{"modalities":{"vision":true}}'}, look
+        said = f'[worker]\nmodels = []\n[[worker.openai]]\nurl = "{upstream.url}"\nmodels = {{"hive-nano" = "nano"}}\n'
+        write_private(tmp_path / "config.toml", said.encode())
+        async with (
+            coordinating(database_url, tmp_path / "state") as swarm,
+            client(swarm) as openai,
+            working(tmp_path, swarm.base_url, models=False),
+            swarm.client() as http,
+        ):
+
+            async def seen() -> bool:
+                models = (await http.get("/v1/models")).json()["data"]
+                return any(model["loaded"] and "image" in model["input_modalities"] for model in models)
+
+            await eventually(seen, 30, "the vision model")
+            raw = await openai.chat.completions.with_raw_response.create(
+                model="hive-nano", messages=[{"role": "user", "content": parts}]
+            )
+            job = (await http.get(f"/hive/jobs/{raw.headers['x-hive-job-id']}")).json()
+            receipt = (await http.get(job["receipt_url"])).json()["receipt"]
+    chat = raw.parse()
+    assert chat.usage is not None
+    assert (chat.choices[0].message.content, chat.usage.prompt_tokens) == ("A fox.", 900)
+    assert (receipt["verifiability"], receipt["tokens_in"]) == ("weak", 900)
+    assert upstream.calls[-1].body["messages"][0]["content"] == parts
 
 
 async def test_long_texts_are_embedded_while_an_answer_is_written(swarm: Swarm) -> None:
