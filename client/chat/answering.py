@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from client.chat.asking import Asker, Began, Ended, Piece, Said, Thought
-from client.chat.wishes import Wishes
+from client.chat.wishes import ANYWHERE, Wishes
 from client.drawing import while_drawing
 from client.printed import amount, place, printable
 from client.shapes.jobs import Job
@@ -65,7 +65,8 @@ class Answering:
         waited = self._clock() - self._since
         if self._said or waited < SLOW_S:
             return ""
-        doing = "thinking" if self._thought else f"waiting for {self._wishes.model} ({self._wishes.where})"
+        where = "" if self._wishes.where == ANYWHERE else f" in {self._wishes.where}"
+        doing = "thinking" if self._thought else f"waiting for {self._wishes.model}{where}"
         return f"{doing} · {waited:.0f} s · Ctrl-C stops"
 
     async def facts(self) -> tuple[Job | None, list[str]]:
@@ -86,10 +87,10 @@ class Answering:
 def footer(job: Job | None, countries: list[str], ended: Ended | None) -> str:
     """The line below an answer: how much it is, how fast it came, where it was computed and what it cost."""
     tokens = job.tokens_generated if job is not None else ended.tokens_out if ended is not None else 0
-    cut = ended is not None and ended.reason == "length"
     parts = [
         "stopped" if ended is None else "",
-        counted(tokens, "token") + (" (cut off: no more were allowed)" if cut else ""),
+        counted(tokens, "token") if tokens else "",
+        "cut off, no more tokens were allowed" if ended is not None and ended.reason == "length" else "",
     ]
     if job is not None:
         where = place(countries, job.worker_cell)

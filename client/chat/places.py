@@ -4,18 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from client.chat.wishes import Wishes
+from client.chat.wishes import ANYWHERE, Wishes
 from client.shapes.swarm import Worker
 from shared.geo.jurisdiction import GROUPS, InvalidJurisdiction, allowed, parse_jurisdiction
 from shared.words import counted
 
-OFFERED: Final = ("any", *GROUPS)
+ANY: Final = "any"
+OFFERED: Final = (ANY, *GROUPS)
 
 
 def sentence(wishes: Wishes, workers: Sequence[Worker]) -> str:
     """The place in words, with who is there."""
     online = [worker for worker in workers if worker.online]
-    said = f"Answers are computed in {wishes.where}" if wishes.where != "anywhere" else "Answers are computed anywhere"
+    said = f"Answers are computed {wishes.where if wishes.where == ANYWHERE else f'in {wishes.where}'}"
     if not wishes.jurisdiction:
         return f"{said}; online now: {_countries(online)}."
     try:

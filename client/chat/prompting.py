@@ -16,7 +16,19 @@ from shared.files import write_private
 
 FILE: Final = "chat_history"
 MOST_BYTES: Final = 1_000_000
-_STYLE: Final = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold fg:ansicyan"})
+_STYLE: Final = Style.from_dict(
+    {
+        "prompt": "bold fg:ansicyan",
+        "bottom-toolbar": "noreverse fg:ansibrightblack",
+        "completion-menu": "bg:default fg:default",
+        "completion-menu.completion": "bg:default fg:ansicyan",
+        "completion-menu.completion.current": "bg:default fg:ansicyan bold reverse",
+        "completion-menu.meta.completion": "bg:default fg:ansibrightblack",
+        "completion-menu.meta.completion.current": "bg:default fg:default",
+        "scrollbar.background": "bg:default",
+        "scrollbar.button": "bg:default",
+    }
+)
 
 
 def session(completer: Completer, toolbar: Callable[[], str], history: History) -> PromptSession[str]:

@@ -73,7 +73,7 @@ def converse(asked: Asked, *, keeps_history: bool) -> None:
             chat.conversation = Conversation(system=asked.system)
             chat.attached = tuple(_attachments(asked.files, models, wishes.model))
             waiting.stop()
-            console.print(Text(f"{wishes.model} at {there.url} · /help says what can be done, Ctrl-D leaves", "dim"))
+            console.print(Text(f"{wishes.model} at {there.url} · /help says what can be done, Ctrl-D leaves\n", "dim"))
             names = Completing(lambda: [model.id for model in chat.models], lambda: OFFERED)
             chat.run(session(names, chat.toolbar, history(hive_home() if keeps_history else None)).prompt)
         finally:

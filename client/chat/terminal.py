@@ -16,10 +16,10 @@ from client.chat.asking import Asker
 from client.chat.attach import attachment
 from client.chat.conversation import Attachment, Conversation, Question
 from client.chat.hints import told
-from client.chat.places import sentence
+from client.chat.places import ANY, sentence
 from client.chat.slash import Command, read, unquoted
 from client.chat.tables import commands, models_table
-from client.chat.wishes import ANYWHERE, Wishes
+from client.chat.wishes import Wishes
 from client.printed import printable
 from client.shapes.swarm import Model, Worker
 from client.view import View
@@ -128,7 +128,7 @@ class Chat:
         self._say(f"From now on {found} answers.")
 
     def _choose_place(self, place: str) -> None:
-        if place.lower() == ANYWHERE:
+        if place.lower() == ANY:
             self.wishes = msgspec.structs.replace(self.wishes, jurisdiction="", cell="")
         elif place:
             self.wishes = msgspec.structs.replace(self.wishes, jurisdiction=place.upper())

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-ANYWHERE: Final = "any"
+ANYWHERE: Final = "anywhere"
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,5 +40,5 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     def where(self) -> str:
         """The place in words: "EU, cell 841e805ffffffff, tier navigator or higher", or that it is anywhere."""
         parts = [self.jurisdiction, f"cell {self.cell}" if self.cell else ""]
-        placed = ", ".join(part for part in parts if part) or "anywhere"
+        placed = ", ".join(part for part in parts if part) or ANYWHERE
         return f"{placed}, tier {self.tier} or higher" if self.tier else placed

@@ -69,12 +69,12 @@ async def _show(hive: AsyncHive, watched: Watched, view: View) -> HiveError | No
                 said += text
                 view.say(text)
             case Done(job):
-                view.say(_rest(said, job.result_text or ""))
+                view.say(rest(said, job.result_text or ""))
             case Failed(_, error):
                 return error
     return None
 
 
-def _rest(said: str, whole: str) -> str:
+def rest(said: str, whole: str) -> str:
     """What of the result was not said: after a coordinator's restart it may be another text, which is then told whole."""
     return whole[len(said) :] if whole.startswith(said) else f"\n\n---\n\n{whole}"

@@ -167,7 +167,7 @@ async def test_leaving_before_the_first_token_cancels_too(up: Up, jobs: AsyncHiv
     blocking = [await jobs.submit(model_id="hive-nano", prompt="Tell me a story", jurisdiction="DE") for _ in range(4)]
     with hive(tmp_path, "chat", "--place", "DE", environment=there(up)) as t:
         await say(t, "Are you there?")
-        await t.shows("waiting for hive-nano (DE) · ", "Ctrl-C stops")
+        await t.shows("waiting for hive-nano in DE · ", "Ctrl-C stops")
         waiting = await last_job(jobs, "pending")
         t.press("\x03")
         await t.shows("stopped", READY)

@@ -157,7 +157,7 @@ def test_the_line_below_an_answer() -> None:
         == "1,234 tokens · 2 tokens/s · computed in IT, cell 841e805ffffffff · 0.001 GNS"
     )
     assert footer(job, [], None).startswith("stopped · 1,234 tokens · ")
-    assert footer(None, [], Ended("length", 1, 1)) == "1 token (cut off: no more were allowed)"
+    assert footer(None, [], Ended("length", 1, 1)) == "1 token · cut off, no more tokens were allowed"
 
 
 def test_a_failure_has_a_way_out_and_no_control_characters() -> None:
