@@ -93,5 +93,5 @@ async def _answered(answer: Answer, asked: Json) -> Json:
     """The answer, or what went wrong: then that case has failed, and the next may hold."""
     try:
         return await answer(asked)
-    except TimeoutError:
-        return {"wrong": f"the stage waited in vain: {asked}"}
+    except (TimeoutError, AssertionError) as error:
+        return {"wrong": f"the stage waited in vain: {asked} {error}"}

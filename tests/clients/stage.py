@@ -1,15 +1,17 @@
 """The stage behind a scenario: a whole coordinator whose worker does what the scenario's program asks for, line by line."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import msgspec
 
-from shared.protocol.messages import Accept, Cancel, Failed, Logprob, Offer, Tokens
+from coordinator.answer.streamed import Streamed
+from shared.protocol.messages import Accept, Failed, Logprob, Offer, Tokens
 from tests.clients.lossy import losing
 from tests.support_wait import eventually
 from tests.swarm.scripted import ROME, ScriptedWorker
@@ -21,11 +23,13 @@ PATIENCE_S: Final = 10
 
 
 class Act(msgspec.Struct, frozen=True):
-    """What is done with one request: a text in frames of `chunk` tokens, and how it ends."""
+    """What is done with one request: a text in frames of `chunk` tokens, and how it ends. A `late` one waits before it says
+    anything."""
 
     text: str = "The capital is Rome."
     chunk: int = 4
     then: str = "done"
+    late: bool = False
 
 
 class Stage:
@@ -38,7 +42,7 @@ class Stage:
         self._acts: deque[Act] = deque([Act()])
         self._offers: asyncio.Queue[tuple[Offer, int]] = asyncio.Queue()
         self._held = asyncio.Event()
-        self._cancels: dict[str, asyncio.Future[Cancel]] = {}
+        self._cancelled: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,7 +54,8 @@ class Stage:
         async with asyncio.timeout(PATIENCE_S):
             match asked["ask"]:
                 case "says":
-                    self._acts = deque(Act(text, asked["chunk"], asked["then"]) for text in asked["texts"])
+                    how = asked["chunk"], asked["then"], asked["late"]
+                    self._acts = deque(Act(text, *how) for text in asked["texts"])
                     self._offers, self._held = asyncio.Queue(), asyncio.Event()
                     return {}
                 case "offered":
@@ -69,13 +74,18 @@ class Stage:
                     catalogue["hive-nano"] = msgspec.structs.replace(catalogue["hive-nano"], guard=True)
                     return {}
                 case "goes_on":
-                    self._held.set()
+                    asyncio.get_running_loop().call_later(asked["after_s"], self._held.set)
+                    return {}
+                case "told_of_silence":
+                    self._tell_of_silence(asked["after_s"])
                     return {}
                 case "cancelled":
-                    await self._cancel_of(asked["job_id"])
+                    await self._cancelled[asked["job_id"]].wait()
                     return await self._job(asked["job_id"])
                 case "job":
                     return await self._job(asked["job_id"])
+                case "key":
+                    return {"key": await self._key(asked["terms"])}
                 case "losing":
                     return {"url": await self._stack.enter_async_context(losing(self.swarm.base_url, asked["how"]))}
                 case unknown:
@@ -87,30 +97,45 @@ class Stage:
 
     async def _perform(self, worker: ScriptedWorker, offer: Offer) -> None:
         act = self._acts.popleft() if len(self._acts) > 1 else self._acts[0]
-        job, attempt = offer.body.job_id, offer.body.attempt
-        await worker.send(Accept(job, attempt))
+        body, held = offer.body, self._held
         worker.says = act.text
-        ids, texts = worker.answer(offer.body)
-        done = worker.result(offer.body, ids, "".join(texts))
+        ids, texts = worker.answer(body)
+        done = worker.result(body, ids, "".join(texts))
+        await worker.send(Accept(body.job_id, body.attempt))
+        if act.late:
+            self._offers.put_nowait((offer, len(ids)))
+            await held.wait()
         for start in range(0, len(ids), act.chunk):
-            piece = slice(start, start + act.chunk)
-            await worker.send(Tokens(job, attempt, start, ids[piece], "".join(texts[piece]), _told(offer, ids[piece])))
-        self._offers.put_nowait((offer, len(ids)))
+            piece, said = ids[start : start + act.chunk], "".join(texts[start : start + act.chunk])
+            offset = len(body.resume_ids) + start
+            await worker.send(Tokens(body.job_id, body.attempt, offset, piece, said, _told(offer, piece)))
+        if not act.late:
+            self._offers.put_nowait((offer, len(ids)))
         if act.then == "failed":
-            await worker.send(Failed(job, attempt, "engine_failed", "the engine has ended", retryable=False))
+            await worker.send(
+                Failed(body.job_id, body.attempt, "engine_failed", "the engine has ended", retryable=False)
+            )
             return
         if act.then == "held":
-            await self._held.wait()
+            await held.wait()
         await worker.send(done)
 
-    def _cancel_of(self, job_id: str) -> asyncio.Future[Cancel]:
-        return self._cancels.setdefault(job_id, asyncio.get_running_loop().create_future())
+    def _tell_of_silence(self, after_s: float) -> None:
+        """Streams tell of a silence after this time, not after ten seconds."""
+        terms: Any = Streamed.__init__.__kwdefaults__
+        self._stack.callback(terms.update, silence_s=terms["silence_s"])
+        terms["silence_s"] = after_s
 
     async def hear_cancels(self) -> None:
         """Takes note of what the worker is told to stop, for as long as it runs."""
         while True:
-            cancel = await self.worker.cancels.get()
-            self._cancel_of(cancel.job_id).set_result(cancel)
+            self._cancelled[(await self.worker.cancels.get()).job_id].set()
+
+    async def _key(self, terms: Json) -> str:
+        bearer = {"authorization": f"Bearer {self.swarm.admin_key}"}
+        async with httpx.AsyncClient(base_url=self.swarm.admin_url, headers=bearer) as admin:
+            made = (await admin.post("/admin/keys", json=terms)).raise_for_status()
+        return str(made.json()["key"])
 
     async def _job(self, job_id: str) -> Json:
         async with self.swarm.client() as http:

@@ -198,6 +198,17 @@ def a_format_reaches_the_worker() -> None:
 
 
 @staged
+def limits_and_money_raise_their_own_classes() -> None:
+    stage.says("Once.")
+    limited = client.with_options(api_key=stage.key(grant=10, rpm=1)).messages.create
+    assert limited(**ASKED).content[0].text == "Once."
+    error: Any = raised(anthropic.RateLimitError, limited, **ASKED)
+    assert error.body["error"]["type"] == "rate_limit_error"
+    poor = client.with_options(api_key=stage.key()).messages.create
+    assert raised(anthropic.PermissionDeniedError, poor, **ASKED).status_code == 403
+
+
+@staged
 def a_failure_midway_raises() -> None:
     stage.says("It is half", then="failed")
     said: list[str] = []
@@ -209,6 +220,19 @@ def a_failure_midway_raises() -> None:
     error: Any = raised(anthropic.APIStatusError, read)
     assert "".join(said) == "It is half"
     assert error.body["error"]["code"] == "job_failed"
+
+
+@staged
+def silence_is_no_event() -> None:
+    stage.told_of_silence(0.1)
+    stage.says("It is sunny.", late=True)
+    with client.messages.stream(**ASKED) as stream:
+        stage.goes_on(after_s=0.5)
+        assert stream.get_final_message().content[0].text == "It is sunny."
+    stage.says("", late=True, then="failed")
+    with client.messages.stream(**ASKED) as stream:
+        stage.goes_on()
+        raised(anthropic.APIStatusError, stream.get_final_message)
 
 
 @staged

@@ -67,10 +67,12 @@ async function ask(what, terms = {}) {
 
 // Behind Hive: decides what the workers do and waits for what they hear; see cases.py. Only in staged cases.
 export const stage = {
-  says: (texts, { chunk = 4, then = 'done' } = {}) => ask('says', { texts: [texts].flat(), chunk, then }),
+  says: (texts, { chunk = 4, then = 'done', late = false } = {}) =>
+    ask('says', { texts: [texts].flat(), chunk, then, late }),
   offered: () => ask('offered'),
   thinks: () => ask('thinks'),
-  goesOn: () => ask('goes_on'),
+  goesOn: (after_s = 0) => ask('goes_on', { after_s }),
+  toldOfSilence: (after_s) => ask('told_of_silence', { after_s }),
   noneOffered: async () => (await ask('none_offered')).none,
   waiting: async () => (await ask('waiting')).job_id,
   cancelled: (job_id) => ask('cancelled', { job_id }),

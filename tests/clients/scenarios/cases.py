@@ -76,10 +76,10 @@ def run() -> None:
 class Stage:
     """Behind Hive: decides what the workers do and waits for what they hear. Only in staged cases."""
 
-    def says(self, *texts: str, chunk: int = 4, then: str = "done") -> None:
+    def says(self, *texts: str, chunk: int = 4, then: str = "done", late: bool = False) -> None:
         """The answers to the next requests, the last one to all that follow, in frames of `chunk` tokens. `then`: how they
-        end, `done`, `held` (until it `goes_on`) or `failed`."""
-        _ask("says", texts=texts, chunk=chunk, then=then)
+        end, `done`, `held` (until it `goes_on`) or `failed`. What is `late` says nothing before it `goes_on`."""
+        _ask("says", texts=texts, chunk=chunk, then=then, late=late)
 
     def offered(self) -> Json:
         """The next request as a worker got it, with its `job_id` and how many tokens were `said`; waits for it."""
@@ -93,9 +93,13 @@ class Stage:
         """From now on the model is one that judges texts."""
         _ask("guards")
 
-    def goes_on(self) -> None:
-        """What is held goes on to its end."""
-        _ask("goes_on")
+    def goes_on(self, after_s: float = 0) -> None:
+        """What is held goes on to its end, once this time has passed."""
+        _ask("goes_on", after_s=after_s)
+
+    def told_of_silence(self, after_s: float) -> None:
+        """Streams tell of a silence after this time."""
+        _ask("told_of_silence", after_s=after_s)
 
     def none_offered(self) -> bool:
         """Whether no worker got a request that was not asked about yet."""
@@ -112,6 +116,10 @@ class Stage:
     def job(self, job_id: str) -> Json:
         """The job, once it has ended."""
         return _ask("job", job_id=job_id)
+
+    def key(self, **terms: Any) -> str:
+        """A new key of a new account, on these terms of the operator's."""
+        return str(_ask("key", terms=terms)["key"])
 
     def losing(self, how: str) -> str:
         """An address of Hive that loses the first answer on its way: `cut` (the connection) or `502`."""

@@ -111,6 +111,15 @@ def an_async_stream_keeps_its_code_points() -> None:
 
 
 @staged
+def silence_is_no_event() -> None:
+    stage.told_of_silence(0.1)
+    stage.says("It is sunny.", late=True)
+    stream = litellm.completion(**HIVE, stream=True)
+    stage.goes_on(after_s=0.5)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "It is sunny."
+
+
+@staged
 def a_failure_midway_raises() -> None:
     stage.says("It is half", then="failed")
     said: list[str] = []

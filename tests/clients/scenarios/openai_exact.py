@@ -188,6 +188,28 @@ def a_failure_midway_raises() -> None:
 
 
 @staged
+def silence_is_no_event() -> None:
+    stage.told_of_silence(0.1)
+    stage.says("It is sunny.", late=True)
+    stream = client.chat.completions.create(**ASKED, stream=True)
+    stage.goes_on(after_s=0.5)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "It is sunny."
+    stage.says("It is sunny.", then="held")
+    with client.chat.completions.stream(**ASKED) as helped:
+        stage.goes_on(after_s=0.5)
+        assert helped.get_final_completion().choices[0].message.content == "It is sunny."
+
+
+@staged
+def a_failure_after_a_silence_raises() -> None:
+    stage.told_of_silence(0.1)
+    stage.says("", late=True, then="failed")
+    stream = client.chat.completions.create(**ASKED, stream=True)
+    stage.goes_on()
+    assert raised(openai.APIError, list, stream).code == "job_failed"
+
+
+@staged
 def reasoning_is_told_apart() -> None:
     stage.thinks()
     stage.says("<think>Rome is sunny 🌞.</think>\nIt is sunny.", chunk=1)

@@ -1,4 +1,4 @@
-"""Who leaves in the middle by the official `openai` package, and whose answer is lost on the way: what Hive makes of it."""
+"""The official `openai` package where somebody leaves midway, may not begin, or loses the answer on its way."""
 
 import asyncio
 from collections.abc import Iterator
@@ -88,9 +88,26 @@ async def _read(anew: AsyncOpenAI, stream: bool) -> None:
 def a_clients_own_limit_of_time_cancels_its_job() -> None:
     for stream in (False, True):
         stage.says("", then="held")
-        hurried = client.with_options(timeout=0.4).chat.completions.create
+        hurried = client.with_options(timeout=1.0).chat.completions.create
         raised(openai.APITimeoutError, hurried, **ASKED, stream=stream)
         assert stage.cancelled(stage.offered()["job_id"])["status"] == "cancelled"
+
+
+@staged
+def limits_and_money_raise_their_own_classes() -> None:
+    stage.says("Once.")
+    limited = client.with_options(api_key=stage.key(grant=10, rpm=1)).chat.completions.create
+    assert limited(**ASKED).choices[0].message.content == "Once."
+    error = raised(openai.RateLimitError, limited, **ASKED)
+    assert (error.code, int(error.response.headers["retry-after"]) > 0) == ("rate_limit_exceeded", True)
+    assert error.response.headers["x-ratelimit-remaining-requests"] == "0"
+    poor = client.with_options(api_key=stage.key()).chat.completions.create
+    assert raised(openai.PermissionDeniedError, poor, **ASKED).code == "insufficient_balance"
+    spent = client.with_options(api_key=stage.key(grant=10, budget=0)).chat.completions.create
+    broke = raised(openai.APIStatusError, spent, **ASKED)
+    assert (broke.status_code, broke.code) == (402, "budget_exceeded")
+    narrow = client.with_options(api_key=stage.key(grant=10, models=["another"])).chat.completions.create
+    assert raised(openai.PermissionDeniedError, narrow, **ASKED).code == "model_not_allowed"
 
 
 @contextmanager

@@ -152,6 +152,15 @@ staged('a failure midway raises', async () => {
   assert.equal(said, 'It is half');
 });
 
+staged('silence is no event', async () => {
+  await stage.toldOfSilence(0.1);
+  await stage.says('It is sunny.', { late: true });
+  const stream = await chat.create({ ...ASKED, stream: true });
+  await stage.goesOn(0.5);
+  const said = (await all(stream)).map((chunk) => chunk.choices[0].delta.content ?? '');
+  assert.equal(said.join(''), 'It is sunny.');
+});
+
 staged('a failure that Hive has tried twice is not tried again', async () => {
   await stage.says('', { then: 'failed' });
   const trying = client.withOptions({ maxRetries: 2 }).chat.completions;
@@ -188,7 +197,7 @@ staged('an abort before the first token frees the slot', async () => {
 
 staged("a client's own limit of time cancels its job", async () => {
   await stage.says('', { then: 'held' });
-  await assert.rejects(chat.create(ASKED, { timeout: 400 }), OpenAI.APIConnectionTimeoutError);
+  await assert.rejects(chat.create(ASKED, { timeout: 1_000 }), OpenAI.APIConnectionTimeoutError);
   assert.equal((await stage.cancelled((await stage.offered()).job_id)).status, 'cancelled');
 });
 

@@ -179,6 +179,15 @@ def a_failure_never_looks_like_an_end() -> None:
 
 
 @staged
+def silence_is_no_event() -> None:
+    stage.told_of_silence(0.1)
+    stage.says("It is sunny.", late=True)
+    with responses.stream(**ASKED) as stream:
+        stage.goes_on(after_s=0.5)
+        assert stream.get_final_response().output_text == "It is sunny."
+
+
+@staged
 def who_leaves_frees_the_slot() -> None:
     stage.says("Once upon", then="held")
     stream = responses.create(**ASKED, stream=True)

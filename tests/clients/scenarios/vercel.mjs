@@ -82,6 +82,17 @@ staged('a loop of tools in a stream', async () => {
   assert.deepEqual((await stage.offered()).messages.map((one) => one.role), ['user', 'assistant', 'tool', 'tool']);
 });
 
+staged('silence is no event', async () => {
+  await stage.toldOfSilence(0.1);
+  await stage.says('It is sunny.', { then: 'held' });
+  const got = streamText({ model, prompt, maxRetries: 0 });
+  await stage.offered();
+  await stage.goesOn(0.5);
+  const parts = await all(got.fullStream);
+  assert.deepEqual(parts.filter((part) => part.type === 'error'), []);
+  assert.equal(await got.text, 'It is sunny.');
+});
+
 staged('a failure midway is an error', async () => {
   await stage.says('It is half', { then: 'failed' });
   const got = streamText({ model, prompt, maxRetries: 0, onError: () => {} });
