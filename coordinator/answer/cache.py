@@ -32,7 +32,7 @@ def may_repeat(asked: Submission, wish: bool | None) -> bool:
     alone = len(asked.requests) == 1 and asked.n == 1 and asked.attached
     own = asked.store or asked.echo is not None or asked.callback is not None
     told = request.task == "generate" and request.logprobs is None and not request.images
-    certain = request.sampling.temperature == 0 or asked.seed is not None or wish is True
+    certain = request.sampling.temperature == 0 or wish is True
     return alone and told and certain and not own
 
 

@@ -82,9 +82,9 @@ async def _taken(request: HttpRequest, call: Call, asked: Submission) -> Taken:
         return await _made(face, call, asked)
     cache_key = key_of(asked, entry)
     if wish is not False and call.sent.idempotency_key is None:
-        view = await face.answered(call.key.account_id, cache_key)
-        if view is not None:
-            return _again(face, call, asked.request, entry, view)
+        known = await face.answered(call.key.account_id, cache_key)
+        if known is not None:
+            return _again(face, call, asked.request, entry, *known)
     taken = await _made(face, call, msgspec.structs.replace(asked, cache_key=cache_key))
     taken.trace.cache = "miss"
     return taken
@@ -100,11 +100,11 @@ async def _made(face: Face, call: Call, asked: Submission) -> Taken:
     return Taken(_names(accepted), answers, Readers(accepted.readers), accepted.trace)
 
 
-def _again(face: Face, call: Call, asked: JobRequest, entry: Entry, view: JobView) -> Taken:
+def _again(face: Face, call: Call, asked: JobRequest, entry: Entry, view: JobView, served_in: tuple[str, ...]) -> Taken:
     """The answer of a job that has completed, told once more."""
     now = perf_counter()
     trace = Trace(view.id, received=call.sent.received, accepted=now, now=perf_counter)
-    trace.cache = "hit"
+    trace.cache, trace.served_in = "hit", served_in
     names = Names(
         id=view.id,
         created=int(view.created_at.timestamp()),

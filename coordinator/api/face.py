@@ -14,7 +14,7 @@ from coordinator.outside.addresses import allowed
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.queue.limits import KEPT
-from coordinator.store import cached, views
+from coordinator.store import cached, receipts, views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from coordinator.submit.request import Submission
@@ -37,22 +37,29 @@ class Face:
         self.gate = Gate(installed(), hive.settings.guards)
 
     async def admit(self, request: HttpRequest, asked: Submission) -> None:
-        """Returns once the guards that the request chooses, or the operator's, have let it through; raises Forbidden
-        `blocked_by_guardrail`, or RequestError for a guard that is not known. What a guard model is to judge is not kept from
-        it, unless the request wants that."""
-        header, entry = request.headers.get(HEADER), named(self.hive.catalogue, asked.request.model)
+        """Lets a request through, or raises what `admit_with` raises."""
+        await self.admit_with(request.headers.get(HEADER), asked)
+
+    async def admit_with(self, header: str | None, asked: Submission) -> None:
+        """Returns once the guards that this header chooses, or the operator's, have let what is asked through; raises
+        Forbidden `blocked_by_guardrail`, or RequestError for a guard that is not known. What a guard model is to judge is not
+        kept from it, unless the header wants that."""
+        entry = named(self.hive.catalogue, asked.request.model)
         judged = entry is not None and entry.guard
         guards = self.gate.chosen(NONE if judged and header is None else header)
         if guards:
             await admit(guards, texts_of(asked.requests))
 
-    async def answered(self, account_id: UUID, cache_key: bytes) -> JobView | None:
-        """The completed job whose answer may be given again to this account's request of that key; None if there is none, or
-        its text is gone."""
+    async def answered(self, account_id: UUID, cache_key: bytes) -> tuple[JobView, tuple[str, ...]] | None:
+        """The completed job whose answer may be given again to this account's request of that key, and the countries in
+        which it was made; None if there is none, or its text is gone."""
         async with alone(self.hive.engine) as conn:
             job_id = await cached.find(conn, account_id, cache_key, self.hive.clock() - KEPT)
             view = None if job_id is None else await views.get_job(conn, job_id)
-        return view if view is not None and view.result_text is not None else None
+            if view is None or view.result_text is None:
+                return None
+            signed = await receipts.get_receipt(conn, view.id)
+        return view, () if signed is None else tuple(signed.receipt.jurisdictions)
 
     async def job(self, job_id: UUID, account_id: UUID) -> JobView:
         """An account's job, or parent of jobs; raises NotFound if there is none, or it is another's."""

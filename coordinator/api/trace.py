@@ -9,7 +9,8 @@ from coordinator.dispatch.relay import Ended, JobEvent, Status, WorkerPublic
 
 class Trace:
     """Follows one job's events. `received` and `accepted` are readings of the clock `now` (seconds): when the request
-    came, and when its job was committed. `cache` says whether an earlier answer is given again, where one could be."""
+    came, and when its job was committed. `cache` says whether an earlier answer is given again, where one could be, and `served_in` in which
+    countries that was made."""
 
     def __init__(self, job_id: UUID, *, received: float, accepted: float, now: Callable[[], float]) -> None:
         self._job_id = job_id
@@ -19,6 +20,7 @@ class Trace:
         self._assigned: float | None = None
         self._worker: WorkerPublic | None = None
         self._served: tuple[str, str] | None = None
+        self.served_in: tuple[str, ...] = ()
         self.cache: Literal["hit", "miss"] | None = None
 
     def note(self, event: JobEvent) -> None:
@@ -49,6 +51,7 @@ class Trace:
             headers["x-hive-jurisdiction"] = ",".join(sorted(self._worker.countries))
         elif self._served is not None:
             headers["x-hive-worker"], headers["x-hive-cell"] = self._served
+            headers["x-hive-jurisdiction"] = ",".join(self.served_in)
         if self.cache is not None:
             headers["x-hive-cache"] = self.cache
         if self._assigned is not None:

@@ -53,6 +53,7 @@ async def test_the_same_question_is_answered_by_the_first_job(swarm: Swarm) -> N
         job = (await http.get(f"/hive/jobs/{said(first)[1]}")).json()
     assert again.headers["x-hive-worker"] == first.headers["x-hive-worker"] == job["worker_pk"]
     assert again.headers["x-hive-cell"] == first.headers["x-hive-cell"]
+    assert again.headers["x-hive-jurisdiction"] == first.headers["x-hive-jurisdiction"]
 
 
 async def test_a_hit_streams_as_one_piece(swarm: Swarm) -> None:
@@ -97,9 +98,9 @@ async def test_chance_is_repeated_for_those_who_ask_for_it(swarm: Swarm) -> None
         assert said(first)[0] == "miss"
         assert said(await asked(http, warm, x_hive_cache="true")) == ("hit", said(first)[1])
         assert said(await asked(http, warm))[0] is None
-        seeded = await asked(http, {**warm, "seed": 7})
-        assert said(await asked(http, {**warm, "seed": 7})) == ("hit", said(seeded)[1])
-        assert said(await asked(http, {**warm, "seed": 8}))[0] == "miss"
+        seeded = await asked(http, {**warm, "seed": 7}, x_hive_cache="true")
+        assert said(await asked(http, {**warm, "seed": 7}, x_hive_cache="true")) == ("hit", said(seeded)[1])
+        assert said(await asked(http, {**warm, "seed": 8}, x_hive_cache="true"))[0] == "miss"
 
 
 @pytest.mark.parametrize(
