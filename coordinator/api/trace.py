@@ -9,8 +9,8 @@ from coordinator.dispatch.relay import Ended, JobEvent, Status, WorkerPublic
 
 class Trace:
     """Follows one job's events. `received` and `accepted` are readings of the clock `now` (seconds): when the request
-    came, and when its job was committed. `cache` says whether an earlier answer is given again, where one could be, and `served_in` in which
-    countries that was made."""
+    came, and when its job was committed. `cache` says whether an earlier answer is given again, where one could be, and
+    `served_in` in which countries that was made."""
 
     def __init__(self, job_id: UUID, *, received: float, accepted: float, now: Callable[[], float]) -> None:
         self._job_id = job_id
