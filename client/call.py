@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from client.failures import failure, unreadable
+from shared.errors import RequestError
 
 T = TypeVar("T")
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -23,8 +24,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def content(self) -> bytes | None:
-        """The body as JSON."""
-        return None if self.body is None else _ENCODER.encode(self.body)
+        """The body as JSON; raises RequestError for text that is none."""
+        try:
+            return None if self.body is None else _ENCODER.encode(self.body)
+        except UnicodeEncodeError as e:
+            raise RequestError("What is sent is not UTF-8 text.") from e
 
     @property
     def params(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from client.printed import printable
 from shared import errors
 from shared.errors import HiveError, RequestError, Unavailable
 
@@ -60,7 +61,7 @@ def failure(status: int, headers: Mapping[str, str], content: bytes, url: str) -
 
 def told_as(kind: type[HiveError], told: Told, **more: Any) -> HiveError:
     """The error of this kind that says what was told."""
-    return kind(told.message, code=told.code, param=told.param, details=told.details, **more)
+    return kind(printable(told.message), code=told.code, param=told.param, details=told.details, **more)
 
 
 def unreadable(url: str, status: int, headers: Mapping[str, str]) -> HiveError:

@@ -42,11 +42,13 @@ def running_here(home: Path) -> Here | None:
 
 def reach(url: str | None, environment: Mapping[str, str], home: Path) -> Reach:
     """Where the swarm is: `url`, else HIVE_BASE_URL, else the swarm that runs here, else the default; raises RequestError for
-    no address. The key is HIVE_API_KEY, else that of the swarm that runs here, which no other address is ever sent."""
+    no address and no key. The key is HIVE_API_KEY, else that of the swarm that runs here, which no other address is ever sent."""
     here = running_here(home)
     asked = url or environment.get("HIVE_BASE_URL")
     found = base_url(asked or (here.base_url if here else DEFAULT_URL))
-    key = environment.get("HIVE_API_KEY") or None
+    key = environment.get("HIVE_API_KEY", "").strip() or None
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise RequestError("HIVE_API_KEY is not a key; one looks like sk-hive-….")
     if key is None and here is not None and same_listener(found, here.base_url):
         key = here.api_key
     return Reach(found, key)

@@ -1,7 +1,7 @@
 """One answer from the question to the line below it: shown while it comes, and kept as far as it came."""
 
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from client.chat.asking import Asker, Began, Ended, Piece, Said, Thought
@@ -76,12 +76,16 @@ class Answering:
             return None, []
         try:
             job = await self._asker.ended(self.began.job_id)
-            countries = self.began.countries
-            if not countries and job.worker_pk is not None:
-                countries = (await self._asker.hive.worker(job.worker_pk)).countries
         except HiveError:
             return None, self.began.countries
-        return job, countries
+        return job, self.began.countries or await self._countries(job)
+
+    async def _countries(self, job: Job) -> list[str]:
+        """Those of its worker, as long as that is known to the Hive."""
+        with suppress(HiveError):
+            if job.worker_pk is not None:
+                return (await self._asker.hive.worker(job.worker_pk)).countries
+        return []
 
 
 def footer(job: Job | None, countries: list[str], ended: Ended | None) -> str:

@@ -7,18 +7,22 @@ from typing import Any, Final
 import msgspec
 import openai
 
+from client.call import Call
 from client.chat.wishes import Wishes
-from client.failures import Unreachable, failure
+from client.failures import Unreachable, failure, unreadable
 from client.hive import AsyncHive
 from client.shapes.jobs import Job
-from client.shapes.swarm import Model
-from shared.errors import HiveError, JobFailed
+from client.shapes.swarm import Model, ModelList
+from shared.errors import HiveError, JobFailed, RequestError
+from shared.reach import Reach
 
 SILENCE_S: Final = 60.0
 """A Hive says something every ten seconds; after this long without a word it is gone."""
 
 ENDS_S: Final = 3.0
 """How long the end of a job is waited for, when its answer was left or has just ended."""
+
+SERVED: Final = Call("GET", "/v1/models", ModelList)
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -52,13 +56,19 @@ class Ended(msgspec.Struct, frozen=True):
 Piece = Began | Said | Thought | Ended
 
 
+def asker(there: Reach) -> "Asker":
+    """An asker of this Hive, to which there is a key."""
+    client = openai.AsyncOpenAI(base_url=f"{there.url}/v1", api_key=there.key, timeout=SILENCE_S)
+    return Asker(AsyncHive(there.url, there.key), there.url, client)
+
+
 class Asker:
     """Asks one Hive; close it when nothing more is asked. Leaving an answer cancels its job."""
 
-    def __init__(self, hive: AsyncHive, url: str, key: str) -> None:
+    def __init__(self, hive: AsyncHive, url: str, client: openai.AsyncOpenAI) -> None:
         self.hive = hive
         self._url = url
-        self._openai = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, timeout=SILENCE_S)
+        self._openai = client
 
     async def close(self) -> None:
         """Close all connections."""
@@ -67,11 +77,7 @@ class Asker:
 
     async def models(self) -> list[Model]:
         """The models that write and that some worker serves to this key, loaded ones first; raises HiveError."""
-        try:
-            listed = await self._openai.models.list()
-        except openai.APIError as e:
-            raise self._told(e) from e
-        models = msgspec.convert([model.to_dict() for model in listed.data], list[Model])
+        models = (await self.hive.send(SERVED)).data
         return [model for model in models if "text" in model.output_modalities]
 
     async def answer(self, wishes: Wishes, messages: Sequence[Any]) -> AsyncGenerator[Piece, None]:
@@ -90,6 +96,12 @@ class Asker:
                             yield piece
         except openai.APIError as e:
             raise self._told(e) from e
+        except UnicodeEncodeError as e:
+            raise RequestError("The question is not UTF-8 text.") from e
+        except ValueError as e:
+            raise unreadable(self._url, 200, {}) from e
+        if not reason:
+            raise Unreachable("The answer broke off before its end.", sent=True)
         yield Ended(reason, *counts)
 
     async def ended(self, job_id: str) -> Job:

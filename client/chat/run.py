@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from client.chat.answering import Answering, footer
-from client.chat.asking import Asker
+from client.chat.asking import asker
 from client.chat.attach import attachment
 from client.chat.conversation import Attachment, Conversation, Question
 from client.chat.wishes import Wishes
 from client.given import question
-from client.hive import AsyncHive
 from client.options import with_key
 from client.printed import json_text
 from client.quiet import quiet
@@ -64,11 +63,11 @@ def converse(asked: Asked, *, keeps_history: bool) -> None:
 
     there, console = with_key(asked.url), Console(highlight=False)
     with quiet(), asyncio.Runner() as runner, console.status("connecting") as waiting:
-        asker = runner.run(_asker(there))
+        asking = asker(there)
         try:
-            models = runner.run(asker.models())
+            models = runner.run(asking.models())
             wishes = asked.wishes(_chosen(models, asked.model))
-            chat = Chat(asker, wishes, console, runner, partial(view_on, console))
+            chat = Chat(asking, wishes, console, runner, partial(view_on, console))
             chat.models = models
             chat.conversation = Conversation(system=asked.system)
             chat.attached = tuple(_attachments(asked.files, models, wishes.model))
@@ -77,22 +76,17 @@ def converse(asked: Asked, *, keeps_history: bool) -> None:
             names = Completing(lambda: [model.id for model in chat.models], lambda: OFFERED)
             chat.run(session(names, chat.toolbar, history(hive_home() if keeps_history else None)).prompt)
         finally:
-            runner.run(asker.close())
-
-
-async def _asker(there: Reach) -> Asker:
-    assert there.key is not None, "with_key found one"
-    return Asker(AsyncHive(there.url, there.key), there.url, there.key)
+            runner.run(asking.close())
 
 
 async def _once(asked: Asked, there: Reach, text: str, *, as_json: bool) -> None:
-    asker = await _asker(there)
+    asking = asker(there)
     try:
-        models = await asker.models() if asked.files or not asked.model else []
+        models = await asking.models() if asked.files or not asked.model else []
         wishes = asked.wishes(asked.model or _chosen(models, ""))
         files = tuple(_attachments(asked.files, models, wishes.model))
         conversation = Conversation(system=asked.system).asked(Question(text, files))
-        answering = Answering(asker, wishes, time.monotonic)
+        answering = Answering(asking, wishes, time.monotonic)
         console = Console(highlight=False)
         await answering.show(conversation.messages(), PlainView(_nowhere) if as_json else view_on(console))
         if as_json:
@@ -101,7 +95,7 @@ async def _once(asked: Asked, there: Reach, text: str, *, as_json: bool) -> None
             job, countries = await answering.facts()
             console.print(Text(footer(job, countries, answering.ended), "dim"), soft_wrap=True)
     finally:
-        await asker.close()
+        await asking.close()
 
 
 def _nowhere(_: str) -> None:

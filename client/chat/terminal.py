@@ -84,7 +84,7 @@ class Chat:
             case "system":
                 self._set_system(argument)
             case "file":
-                self._attach(Path(unquoted(argument)).expanduser())
+                self._attach(_path(argument))
             case "new":
                 self.conversation = Conversation(system=self.conversation.system)
                 self.attached = ()
@@ -94,7 +94,7 @@ class Chat:
             case "retry":
                 self._retry()
             case "save":
-                self._save(Path(unquoted(argument)).expanduser())
+                self._save(_path(argument))
             case _:
                 self._console.print(commands())
 
@@ -175,3 +175,10 @@ class Chat:
 
     def _complain(self, text: str) -> None:
         self._console.print(Text.assemble(("✗ ", "red"), text))
+
+
+def _path(written: str) -> Path:
+    try:
+        return Path(unquoted(printable(written))).expanduser()
+    except RuntimeError as e:
+        raise RequestError(f"{written}: nobody here is called so.") from e

@@ -19,20 +19,16 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     seed: int | None = None
 
-    def headers(self) -> dict[str, str]:
-        """Where and by whom it may be computed."""
-        named = {"x-hive-jurisdiction": self.jurisdiction, "x-hive-h3-cell": self.cell, "x-hive-min-tier": self.tier}
-        return {name: text for name, text in named.items() if text}
-
     def request(self, messages: Sequence[Any]) -> dict[str, Any]:
-        """The arguments of a streamed chat completion."""
+        """The arguments of a streamed chat completion; where it may be computed goes into the body, which holds any text."""
         sampling = {"max_tokens": self.max_tokens, "temperature": self.temperature, "seed": self.seed}
+        placed = {"jurisdiction": self.jurisdiction, "h3_cell": self.cell, "min_trust_tier": self.tier}
         return {
             "model": self.model,
             "messages": list(messages),
             "stream": True,
             "stream_options": {"include_usage": True},
-            "extra_headers": self.headers(),
+            "extra_body": {name: text for name, text in placed.items() if text},
             **{name: value for name, value in sampling.items() if value is not None},
         }
 

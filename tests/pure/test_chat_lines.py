@@ -131,9 +131,9 @@ def test_text_and_pictures_are_read_and_others_are_told_why_not(tmp_path: Path) 
         attachment(tmp_path, MODEL)
 
 
-def test_wishes_become_headers_and_arguments() -> None:
+def test_wishes_become_arguments() -> None:
     wishes = Wishes(model="m", jurisdiction="EU", tier="navigator", seed=0)
-    assert wishes.headers() == {"x-hive-jurisdiction": "EU", "x-hive-min-tier": "navigator"}
+    assert wishes.request([])["extra_body"] == {"jurisdiction": "EU", "min_trust_tier": "navigator"}
     assert wishes.where == "EU, tier navigator or higher"
     asked = wishes.request([])
     assert asked["seed"] == 0

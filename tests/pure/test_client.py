@@ -1,7 +1,9 @@
 """The client over a scripted network: what it sends, what it makes of failures, when it tries again, and how it follows."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ JOB: dict[str, Any] = {
 }  # fmt: skip
 CREATED = {"job_id": str(JOB_ID), "status": "pending", "h3_cell": None, "created_at": "now"}
 
-Handler = Callable[[httpx.Request], httpx.Response]
+ROOT = Path(__file__).parents[2]
+LARGE = ("openai", "httpx", "httpx2", "prompt_toolkit", "rich.markdown", "asyncio")
 
 
 @pytest.fixture(autouse=True)
@@ -284,3 +287,10 @@ def test_ids_are_quoted_and_addresses_found(tmp_path: Path, monkeypatch: pytest.
         Hive(http=httpx.Client(transport=httpx.MockTransport(network))).status()
     assert str(network.asked[0].url) == "https://one.example/hive/status"
     assert network.asked[0].headers["authorization"] == "Bearer mine"
+
+
+def test_the_commands_help_waits_for_no_large_library() -> None:
+    commands = "client, client.chat.command, client.jobs.command, client.status.command"
+    code = f"import sys, {commands}; print([name for name in {LARGE} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout == "[]\n"

@@ -76,3 +76,10 @@ def test_two_names_of_this_machine_are_one_listener() -> None:
     assert same_listener("http://localhost:1", "http://127.0.0.1:1")
     assert not same_listener("http://localhost:1", "http://localhost:2")
     assert not same_listener("http://a.example:1", "http://b.example:1")
+
+
+def test_a_key_that_cannot_be_one_is_told(home: Path) -> None:
+    assert reach(None, {"HIVE_API_KEY": " mine\n"}, home).key == "mine"
+    for wrong in ("ключ", "two\nlines", "\udcff"):
+        with pytest.raises(RequestError, match="HIVE_API_KEY is not a key"):
+            reach(None, {"HIVE_API_KEY": wrong}, home)
