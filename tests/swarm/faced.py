@@ -35,6 +35,10 @@ class Faced:
         return AsyncOpenAI(api_key=self.key, base_url=f"{self.url}/v1", max_retries=0)
 
 
+async def _no_others() -> None:
+    """There is no other coordinator to look at."""
+
+
 @asynccontextmanager
 async def facing(floor: Floor, state_dir: Path, **settings: Any) -> AsyncIterator[Faced]:
     """The face of a floor, with a key of an enterprise plan."""
@@ -50,6 +54,7 @@ async def facing(floor: Floor, state_dir: Path, **settings: Any) -> AsyncIterato
         vocabularies=floor.dispatch.vocabularies,
         network=None,
         clock=floor.dispatch.clock,
+        look_elsewhere=_no_others,
     )
     secret = new_secret(uuid4().bytes * 2)
     async with floor.engine.begin() as conn:
