@@ -64,6 +64,17 @@ def told_as(kind: type[HiveError], told: Told, **more: Any) -> HiveError:
     return kind(printable(told.message), code=told.code, param=told.param, details=told.details, **more)
 
 
+def nobody_there(url: str) -> Unreachable:
+    """The error for an address where nothing listens."""
+    message = f"No Hive answers at {url}; start one with 'hive up', or say where one is with HIVE_BASE_URL."
+    return Unreachable(message, sent=False)
+
+
+def broke_off(url: str) -> Unreachable:
+    """The error for a connection that ended before its answer did."""
+    return Unreachable(f"The Hive at {url} broke off; ask again in a moment.", sent=True)
+
+
 def unreadable(url: str, status: int, headers: Mapping[str, str]) -> HiveError:
     """The error for an answer that is none of Hive's: a proxy's page, another server's word."""
     message = f"{url} answered {status} with something that is not Hive's; is there a Hive?"

@@ -54,6 +54,7 @@ class Routes:
 
     submit = Route(routes.submit)
     job = Route(routes.job)
+    why = Route(routes.why)
     jobs = Route(routes.jobs)
     cancel = Route(routes.cancel)
     status = Route(routes.status)

@@ -10,7 +10,7 @@ import msgspec
 
 from client.call import Call
 from client.shapes.account import Balance, Callback, CallbackPage, CallbackState, Key, Usage, WebhookSecret
-from client.shapes.jobs import Job, JobCreated, JobPage, NewJob, State
+from client.shapes.jobs import Job, JobCreated, JobPage, NewJob, State, WhyJob
 from client.shapes.swarm import GuardList, ModelList, SwarmStatus, Worker, WorkerList
 from shared.receipt import SignedReceipt
 
@@ -36,6 +36,11 @@ submit = _submitting(NewJob)
 def job(job_id: UUID | str) -> Call[Job]:
     """A job of the account."""
     return Call("GET", f"/hive/jobs/{_part(job_id)}", Job)
+
+
+def why(job_id: UUID | str) -> Call[WhyJob]:
+    """Why a job waits, by counts of workers, and what its attempts came to."""
+    return Call("GET", f"/hive/jobs/{_part(job_id)}/why", WhyJob)
 
 
 def jobs(*, status: State | None = None, limit: int | None = None, cursor: str | None = None) -> Call[JobPage]:

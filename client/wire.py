@@ -7,7 +7,7 @@ import httpx
 import msgspec
 
 from client.call import Call
-from client.failures import Unreachable, failure
+from client.failures import broke_off, failure, nobody_there
 from shared.errors import HiveError
 from shared.reach import is_loopback
 
@@ -54,8 +54,5 @@ class Wire(msgspec.Struct, frozen=True):
         """The error that a caller is told of: the Hive's own, or that none is there."""
         if isinstance(error, HiveError):
             return error
-        sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        if sent:
-            return Unreachable(f"The Hive at {self.url} broke off; ask again in a moment.", sent=True)
-        message = f"No Hive answers at {self.url}; start one with 'hive up', or say where one is with HIVE_BASE_URL."
-        return Unreachable(message, sent=False)
+        never_there = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        return nobody_there(self.url) if never_there else broke_off(self.url)

@@ -9,7 +9,7 @@ import openai
 
 from client.call import Call
 from client.chat.wishes import Wishes
-from client.failures import Unreachable, failure, unreadable
+from client.failures import broke_off, failure, nobody_there, unreadable
 from client.hive import AsyncHive
 from client.shapes.jobs import Job
 from client.shapes.swarm import Model, ModelList
@@ -101,7 +101,7 @@ class Asker:
         except ValueError as e:
             raise unreadable(self._url, 200, {}) from e
         if not reason:
-            raise Unreachable("The answer broke off before its end.", sent=True)
+            raise broke_off(self._url)
         yield Ended(reason, *counts)
 
     async def ended(self, job_id: str) -> Job:
@@ -116,9 +116,8 @@ class Asker:
         if isinstance(error, openai.APIStatusError):
             return failure(error.status_code, error.response.headers, error.response.content, self._url)
         if isinstance(error, openai.APIConnectionError):
-            return Unreachable(
-                f"The Hive at {self._url} does not answer; is it running? ('hive up', HIVE_BASE_URL)", sent=True
-            )
+            never_there = "Connect" in type(error.__cause__).__name__  # its HTTP library is its own affair
+            return nobody_there(self._url) if never_there else broke_off(self._url)
         return JobFailed(error.message, code=error.code, param=error.param, dispatched=True)
 
 

@@ -75,6 +75,14 @@ def get(job: JobId, url: Url = None, as_json: Json = False) -> None:
     act(url, job, as_json=as_json)
 
 
+@jobs.command()
+def why(job: JobId, url: Url = None, as_json: Json = False) -> None:
+    """Say why a job waits and what would change that, or what became of it."""
+    from client.jobs.explaining import why as act  # noqa: PLC0415 - see the module's docstring
+
+    act(url, job, as_json=as_json)
+
+
 @jobs.command("list")
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="Only these: pending, assigned, computing, completed, …")] = None,

@@ -95,6 +95,7 @@ def _facts(job: Job) -> list[tuple[str, Text]]:
         "took": f"{job.run_ms:,} ms" if job.run_ms is not None else "",
         "tokens": f"{job.tokens_in:,} in, {job.tokens_generated:,} of {job.max_tokens:,} out{speed}",
         "ended by": job.finish_reason or "",
+        "answers": ", ".join(short(child) for child in job.children),
         "cost": amount(job.gns_cost),
         "settled": paid,
         "error": str((job.error or {}).get("message", "")),

@@ -110,6 +110,63 @@ class Job(msgspec.Struct, frozen=True):
         return self.status in ENDED
 
 
+class Parked(msgspec.Struct, frozen=True):
+    """A job that waits outside the queue: `under_way` jobs of its key are let in, of `at_once` that may be; `ahead` of its key's
+    parked ones go first."""
+
+    under_way: int
+    at_once: int
+    ahead: int
+
+
+class NextCell(msgspec.Struct, frozen=True):
+    """What the search takes in next, and when."""
+
+    cell: str
+    at: str
+
+
+class Widening(msgspec.Struct, frozen=True):
+    """The cells that are searched now, the named one first; `next` is None where the search goes no further."""
+
+    cells: list[str]
+    next: NextCell | None
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """One attempt: `outcome` is `complete`, `lose`, `decline`, `fail`, `expire` or `cancel`, None while it is under way."""
+
+    attempt: int
+    assigned_at: str
+    ended_at: str | None
+    outcome: str | None
+    reason: str
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one job waits: `counts` says how many workers pass each rule, `ahead` how many jobs of its kind go first, `avoids` how
+    many workers it avoids; they are None for one that does not wait, of which the attempts tell."""
+
+    id: UUID
+    status: State
+    sentence: str
+    would_help: str | None
+    waited_ms: int
+    counts: dict[str, int] | None
+    parked: Parked | None
+    ahead: int | None
+    ready_at: str | None
+    widening: Widening | None
+    avoids: int
+    attempts: list[Tried]
+
+
+class WhyJob(Explained, frozen=True, kw_only=True):
+    """Why a job waits, or what became of it; of a parent, its `children` each."""
+
+    children: list[Explained]
+
+
 class JobPage(msgspec.Struct, frozen=True):
     """A page of jobs, the newest first; `next_cursor` is None on the last one."""
 

@@ -138,6 +138,13 @@ async def test_what_goes_wrong_is_an_error_of_hives(
     assert raised.value.code == code
 
 
+async def test_nobody_there_is_told_apart_from_one_who_broke_off() -> None:
+    with pytest.raises(Unreachable, match="No Hive answers at"):
+        await pieces(World(httpx2.ConnectError("refused")))
+    with pytest.raises(Unreachable, match="broke off"):
+        await pieces(World(streamed(*WHOLE[:4], httpx2.ReadError("cut"))))
+
+
 async def test_words_that_are_no_text_are_refused() -> None:
     with pytest.raises(RequestError, match="not UTF-8"):
         await pieces(World(streamed(*WHOLE)), [{"role": "user", "content": "\udcff"}])
