@@ -8,7 +8,7 @@ from litestar.response import Response
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.anthropic import messages as anthropic
-from coordinator.api import admin, callbacks, document, earned, jobs, own_key, owner, public, usage, why_idle
+from coordinator.api import admin, callbacks, document, earned, jobs, own_key, owner, public, usage, why, why_idle
 from coordinator.api.answers import ENCODER, JSON_TYPE
 from coordinator.api.bodies import MAX_BODY
 from coordinator.api.errors import as_hive_error, body_at, error_headers, internal_error
@@ -22,7 +22,7 @@ from coordinator.web import assets
 
 FACES: Final[list[Any]] = [*openai.ROUTES, *anthropic.ROUTES, *v2.ROUTES, *v3.ROUTES]
 WORKERS: Final[list[Any]] = [*earned.ROUTES, *why_idle.ROUTES, *owner.ROUTES]
-OWN: Final[list[Any]] = [*jobs.ROUTES, *callbacks.ROUTES, *own_key.ROUTES, *usage.ROUTES]
+OWN: Final[list[Any]] = [*jobs.ROUTES, *why.ROUTES, *callbacks.ROUTES, *own_key.ROUTES, *usage.ROUTES]
 DESCRIBED: Final[list[Any]] = [*OWN, *public.ROUTES, *WORKERS, *FACES]
 """The routes that the document of the API describes."""
 

@@ -21,6 +21,7 @@ from coordinator.api.owner import Link, LinkBody
 from coordinator.api.shown import ShownWorker, SwarmStatus, WorkerList
 from coordinator.api.usage import Balance, Usage
 from coordinator.api.views import JobCreated, JobJson, JobList
+from coordinator.api.why import WhyJob
 from coordinator.api.why_idle import Why
 from coordinator.guard.gate import HEADER as GUARD
 from coordinator.openai.chat import ChatBody
@@ -89,6 +90,9 @@ OPERATIONS: Final = (
     Operation("get", "/hive/jobs/{job_id}", "A job", answer=JobJson),
     Operation("delete", "/hive/jobs/{job_id}", "Cancel a job", answer=JobJson),
     Operation("get", "/hive/jobs/{job_id}/events", "Follow a job: server-sent events status, token, done, error"),
+    Operation(
+        "get", "/hive/jobs/{job_id}/why", "Why a job waits, by counts, and what became of its attempts", answer=WhyJob
+    ),
     Operation("get", "/hive/key", "What the key that this is sent with may do, and what is left", answer=OwnKey),
     Operation(
         "get",

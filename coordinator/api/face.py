@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from coordinator.api.auth import KeyDesk
+from coordinator.api.counting import Counting
 from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.intake import Intake
 from coordinator.api.parents import parent_of
@@ -34,6 +35,7 @@ class Face:
         self.intake = Intake(hive, self.outside)
         self.swarm = Swarm(hive)
         self.waiting = Waiting(hive)
+        self.counting = Counting(hive)
         self.gate = Gate(installed(), hive.settings.guards)
 
     async def admit(self, request: HttpRequest, asked: Submission) -> None:
