@@ -35,7 +35,16 @@ from coordinator.submit.body import (
     sampling_of,
 )
 from coordinator.submit.placement import asked_by_headers, placement
-from coordinator.submit.request import JobRequest, Submission, biases, choices, max_tokens_asked, seed_text, stops
+from coordinator.submit.request import (
+    JobRequest,
+    Submission,
+    biases,
+    choices,
+    fallbacks,
+    max_tokens_asked,
+    seed_text,
+    stops,
+)
 from shared.chat.events import Event, Reasoning
 from shared.errors import HiveError, RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
@@ -102,7 +111,7 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
         store=bool(body.store),
         attached=True,
         n=choices(body.n),
-        fallbacks=tuple(model for model in body.models or () if model != body.model),
+        fallbacks=fallbacks(body.model, body.models),
     )
 
 

@@ -19,7 +19,17 @@ from coordinator.openai.common import MILLION, Chunks, StreamOptions, head, text
 from coordinator.openai.inputs import Spell, speller, texts_of
 from coordinator.submit.body import CommonBody, asked_by_body, form_of, refuse_common, refuse_if, sampling_of
 from coordinator.submit.placement import asked_by_headers, placement
-from coordinator.submit.request import JobRequest, Submission, biases, choices, max_tokens_asked, seed_text, stops
+from coordinator.submit.request import (
+    MAX_CHOICES,
+    JobRequest,
+    Submission,
+    biases,
+    choices,
+    fallbacks,
+    max_tokens_asked,
+    seed_text,
+    stops,
+)
 from shared.chat.events import Event
 from shared.errors import HiveError, RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
@@ -61,7 +71,7 @@ def submission(
     refuse_if(bool(body.suffix), "suffix")
     refuse_if((body.best_of or 1) > (body.n or 1), "best_of")
     refuse_if(bool(body.echo) and body.logprobs is not None, "echo with logprobs")
-    prompts = texts_of(body.prompt, spell, "prompt")
+    prompts = texts_of(body.prompt, spell, "prompt", MAX_CHOICES)
     if body.logprobs is not None and not 0 <= body.logprobs <= MAX_TOP:
         raise RequestError(f"logprobs must be between 0 and {MAX_TOP}, got {body.logprobs}.", param="logprobs")
     plain = JobRequest(
@@ -80,7 +90,7 @@ def submission(
         seed=seed_text(body.seed),
         attached=True,
         n=choices(body.n, len(prompts)),
-        fallbacks=tuple(model for model in body.models or () if model != body.model),
+        fallbacks=fallbacks(body.model, body.models),
     )
 
 

@@ -50,9 +50,7 @@ def submission(
 ) -> Submission:
     """The jobs that a body asks for, of a model whose vectors have so many `dimensions`; raises RequestError."""
     refuse_common(body)
-    texts = texts_of(body.input, spell, "input")
-    if len(texts) > MOST_TEXTS:
-        raise RequestError(f"input takes up to {MOST_TEXTS} texts, got {len(texts)}.", param="input")
+    texts = texts_of(body.input, spell, "input", MOST_TEXTS)
     if body.dimensions is not None and not 1 <= body.dimensions <= dimensions:
         message = (
             f"dimensions must be between 1 and {dimensions}, which the model's vectors have, got {body.dimensions}."

@@ -12,13 +12,15 @@ Spell = Callable[[Sequence[int]], str]
 """How the model spells token ids; raises RequestError for what is none of them."""
 
 
-def texts_of(given: str | list[Any] | None, spell: Spell, param: str) -> list[str]:
-    """The texts; raises RequestError for what is none."""
+def texts_of(given: str | list[Any] | None, spell: Spell, param: str, most: int) -> list[str]:
+    """Up to so many texts; raises RequestError for what is none, and for more."""
     match given:
         case str():
             return [given]
         case [int(), *_] if _is_ids(given):
             return [spell(given)]
+        case [str() | list(), *_] if len(given) > most:
+            raise RequestError(f"{param} takes up to {most} texts, got {len(given)}.", param=param)
         case [_, *_] if all(isinstance(one, str) for one in given):
             return list(given)
         case [_, *_] if all(_is_ids(one) for one in given):

@@ -38,13 +38,15 @@ def content_of(content: str | Sequence[Part] | None, where: str) -> tuple[str | 
         return content, []
     lines: list[str] = []
     images: list[Image] = []
+    said = 0
     for i, part in enumerate(content):
         at = f"{where}.content[{i}]"
         if part.type in _TEXT and part.text is not None:
+            said += len(part.text) + bool(lines)
             lines.append(part.text)
         elif part.type in _IMAGE and part.image is not None:
             _check_url(part.image, at)
-            images.append(Image(len("\n".join(lines)), part.image))
+            images.append(Image(said, part.image))
         else:
             why = _REFUSED.get(part.type, "only text and images are read by this Hive")
             raise RequestError(f"{at}: {why}.", code="unsupported_parameter", param=f"{at}.type")

@@ -31,6 +31,8 @@ FIELDS: Final = {
     "verifiability": "verifiability",
     "owner": "owner",
 }
+MAX_JURISDICTION: Final = 2000
+"""Characters of a jurisdiction: every country there is, twice over."""
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
 Value = TypeVar("Value")
@@ -128,6 +130,9 @@ def _agreed(asked: list[Asked], field: str, read: Callable[[str, str], Value]) -
 
 
 def _jurisdiction(groups: Groups, text: str, name: str) -> tuple[str, frozenset[str]]:
+    if len(text) > MAX_JURISDICTION:
+        message = f"A jurisdiction is named in up to {MAX_JURISDICTION} characters."
+        raise RequestError(message, code="invalid_jurisdiction", param=name)
     try:
         countries = parse_jurisdiction(text, groups)
     except InvalidJurisdiction as e:

@@ -1,6 +1,6 @@
 """What a caller wants done: the one request that every face translates into, and the sampling in millionths."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ MAX_STOPS: Final = 64
 MAX_STOP_LENGTH: Final = 1000
 MAX_SEED_LENGTH: Final = 200
 MAX_CHOICES: Final = 128
+MAX_FALLBACKS: Final = 16
 MAX_BIASES: Final = 1024
 MAX_BIAS: Final = 100.0
 DEFAULT_DEADLINE: Final = timedelta(hours=24)
@@ -145,9 +146,16 @@ def choices(n: int | None, prompts: int = 1) -> int:
     """How many answers each prompt gets: 1 where nothing is said; raises RequestError for none, or more than 128 in all."""
     each = 1 if n is None else n
     if not 1 <= each * prompts <= MAX_CHOICES:
-        message = f"n must be at least 1, and at most {MAX_CHOICES} answers are made at once."
-        raise RequestError(message, param="prompt" if prompts > MAX_CHOICES else "n")
+        raise RequestError(f"n must be at least 1, and at most {MAX_CHOICES} answers are made at once.", param="n")
     return each
+
+
+def fallbacks(model: str, models: Sequence[str] | None) -> tuple[str, ...]:
+    """The models to be tried after `model`, each once; raises RequestError for more than 16."""
+    others = tuple(dict.fromkeys(other for other in models or () if other != model))
+    if len(others) > MAX_FALLBACKS:
+        raise RequestError(f"models takes up to {MAX_FALLBACKS} models.", param="models")
+    return others
 
 
 def max_tokens_asked(max_tokens: int | None, param: str = "max_tokens") -> int | None:

@@ -1,5 +1,6 @@
 """Content parts: text on lines of its own, images where they stood, and by name what is neither."""
 
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -32,6 +33,14 @@ def test_images_stand_where_they_stood() -> None:
     assert told([image()]) == Message("user", "", images=[Image(0, PNG)])
     assert told([text("a"), text("b")]) == Message("user", "a\nb")
     assert told("a") == Message("user", "a")
+
+
+def test_where_many_images_stand_is_known_without_reading_all_the_text_again() -> None:
+    pieces = [text("x" * 4_000_000), text("y"), *[image("data:,")] * 20_000]
+    began = perf_counter()
+    message = told(pieces)
+    assert perf_counter() - began < 1
+    assert {one.at for one in message.images} == {4_000_002}
 
 
 def test_an_image_may_be_a_url_alone_as_responses_have_it() -> None:

@@ -52,6 +52,7 @@ def test_a_finer_cell_is_read_at_seven_and_a_coarser_one_stays() -> None:
         ("x-hive-jurisdiction", "Atlantis", "invalid_jurisdiction"),
         ("x-hive-jurisdiction", "", "invalid_jurisdiction"),
         ("x-hive-jurisdiction", "EU,", "invalid_jurisdiction"),
+        ("x-hive-jurisdiction", ",".join(["DE"] * 1000), "invalid_jurisdiction"),
         ("x-hive-h3-cell", "861e8050fffffffff", "invalid_cell"),
         ("x-hive-h3-cell", "", "invalid_cell"),
         ("x-hive-min-tier", "emperor", "invalid_tier"),

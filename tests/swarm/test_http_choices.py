@@ -198,7 +198,9 @@ async def test_how_many_answers_are_made_is_bounded(served: Served, n: int) -> N
 async def test_a_list_of_prompts_is_bounded_as_well(served: Served, n: int | None, prompts: int, param: str) -> None:
     async with served.client() as http:
         got = await http.post("/v1/completions", json={"model": MODEL, "prompt": ["a"] * prompts, "n": n})
-    assert (got.status_code, got.json()["error"]["param"]) == (400, param)
+        assert (got.status_code, got.json()["error"]["param"]) == (400, param)
+        unspelled = await http.post("/v1/completions", json={"model": MODEL, "prompt": [[-1]] * 129})
+        assert "up to 128 texts" in unspelled.json()["error"]["message"]
     assert served.hive.writer.accepted.empty()
 
 
@@ -216,3 +218,12 @@ async def test_a_retry_for_another_place_is_another_request(served: Served) -> N
         (fresh,) = await take(served, 1)
         await served.hive.complete(fresh, "elsewhere", 1)
         assert (await retrying).json()["choices"][0]["message"]["content"] == "elsewhere"
+
+
+async def test_few_fallbacks_are_tried_and_each_once(served: Served) -> None:
+    async with served.client() as http:
+        body = {**CHAT, "model": "nobody/has-it", "models": ["neither/this"] * 1000}
+        known = await http.post("/v1/chat/completions", json=body)
+        assert known.json()["error"]["code"] == "invalid_model"
+        got = await http.post("/v1/chat/completions", json={**body, "models": [f"no/{i}" for i in range(17)]})
+    assert (got.status_code, got.json()["error"]["param"]) == (400, "models")
