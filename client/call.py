@@ -42,4 +42,5 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         try:
             return msgspec.json.decode(content, type=self.answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-            raise unreadable(url, status, headers) from e
+            why = str(e) if isinstance(e, msgspec.ValidationError) else ""
+            raise unreadable(url, status, headers, why) from e

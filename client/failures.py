@@ -75,13 +75,15 @@ def broke_off(url: str) -> Unreachable:
     return Unreachable(f"The Hive at {url} broke off; ask again in a moment.", sent=True)
 
 
-def unreadable(url: str, status: int, headers: Mapping[str, str]) -> HiveError:
-    """The error for an answer that is none of Hive's: a proxy's page, another server's word."""
-    message = f"{url} answered {status} with something that is not Hive's; is there a Hive?"
-    after = _seconds(headers.get("retry-after"))
-    code = "unreadable_answer"
+def unreadable(url: str, status: int, headers: Mapping[str, str], why: str = "") -> HiveError:
+    """The error for an answer that is none of Hive's: a proxy's page, another server's word, another version's shape."""
+    reason = f" ({printable(why)})" if why else ""
+    message = f"{url} answered {status} with something that this client does not read{reason}; is it a Hive of its age?"
     return kind_of(status if status >= 400 else 500)(
-        message, code=code, retry_after_s=after, request_id=headers.get("x-request-id")
+        message,
+        code="unreadable_answer",
+        retry_after_s=_seconds(headers.get("retry-after")),
+        request_id=headers.get("x-request-id"),
     )
 
 

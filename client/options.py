@@ -1,6 +1,7 @@
-"""What the commands of a client share: where the swarm is, and --json."""
+"""What the commands of a client share: their options, and where the swarm is. Empty text is an option that was not given."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,17 @@ Url = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+Model = Annotated[str, typer.Option(help="The model (default: the first that is loaded somewhere).")]
+Place = Annotated[str, typer.Option(help="Where it may be computed: EU, DE, 'IT,FR'.")]
+Cell = Annotated[str, typer.Option(help="The H3 cell in or near which it is computed.")]
+Tier = Annotated[str, typer.Option(help="The least tier of a worker: seedling to sovereign.")]
+System = Annotated[str, typer.Option(help="The system prompt.")]
+Files = Annotated[
+    list[Path] | None, typer.Option("--file", help="A text file or a picture to send along; may be repeated.")
+]
+MaxTokens = Annotated[int | None, typer.Option(help="The longest answer, in tokens.", min=1)]
+Temperature = Annotated[float | None, typer.Option(help="0 for the likeliest words.", min=0, max=2)]
+Seed = Annotated[int | None, typer.Option(help="Makes the sampling repeatable.")]
 
 
 def reached(url: str | None) -> Reach:

@@ -1,12 +1,11 @@
 """`hive jobs`: reads the options; what it does is loaded when it is done, so that help and completion come at once."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from client.options import Json, Url
+from client.options import Cell, Files, Json, MaxTokens, Model, Place, Seed, System, Temperature, Tier, Url
 
 jobs = typer.Typer(
     help="Jobs: submit, follow, cancel.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -23,34 +22,33 @@ JobId = Annotated[
     str,
     typer.Argument(metavar="JOB", help="Its id, or the first digits of a recent one's.", autocompletion=_known_jobs),
 ]
+Words = Annotated[list[str] | None, typer.Argument(help="The prompt; what is piped in goes along.", metavar="PROMPT")]
+Raw = Annotated[bool, typer.Option("--raw", help="Give the prompt to the model as it is, without its template.")]
+IdempotencyKey = Annotated[
+    str | None, typer.Option("--idempotency-key", help="The same key is the same job, for a day.")
+]
 
 
 @jobs.command()
 def submit(
-    words: Annotated[
-        list[str] | None, typer.Argument(help="The prompt; what is piped in goes along.", metavar="PROMPT")
-    ] = None,
-    model: Annotated[str, typer.Option(help="The model (default: the first that is loaded somewhere).")] = "",
-    place: Annotated[str | None, typer.Option(help="Where it may be computed: EU, DE, 'IT,FR'.")] = None,
-    cell: Annotated[str | None, typer.Option(help="The H3 cell in or near which it is computed.")] = None,
+    words: Words = None,
+    model: Model = "",
+    place: Place = "",
+    cell: Cell = "",
     strict: Annotated[bool, typer.Option("--strict", help="In that cell only, not near it.")] = False,
-    tier: Annotated[str | None, typer.Option(help="The least tier of a worker: seedling to sovereign.")] = None,
-    system: Annotated[str, typer.Option(help="The system prompt.")] = "",
-    file: Annotated[list[Path] | None, typer.Option(help="A text file to send along; may be repeated.")] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Give the prompt to the model as it is, without its template.")
-    ] = False,
-    max_tokens: Annotated[int | None, typer.Option(help="The longest answer, in tokens.", min=1)] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 for the likeliest words.", min=0, max=2)] = None,
-    seed: Annotated[int | None, typer.Option(help="Makes the sampling repeatable.")] = None,
+    tier: Tier = "",
+    system: System = "",
+    file: Files = None,
+    raw: Raw = False,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    seed: Seed = None,
     batch: Annotated[bool, typer.Option("--batch", help="It can wait: others go first.")] = False,
     deadline: Annotated[float | None, typer.Option(help="Seconds after which it is given up.", min=1)] = None,
     reward: Annotated[str | None, typer.Option(help="All that you pay, in GNS (default: the model's price).")] = None,
     store: Annotated[bool, typer.Option("--store", help="Keep the result for 30 days instead of one.")] = False,
     callback: Annotated[str | None, typer.Option("--callback-url", help="Whom the Hive tells of its end.")] = None,
-    key: Annotated[
-        str | None, typer.Option("--idempotency-key", help="The same key is the same job, for a day.")
-    ] = None,
+    key: IdempotencyKey = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it ends.")] = False,
     url: Url = None,
     as_json: Json = False,
@@ -59,7 +57,7 @@ def submit(
     from client.jobs.acting import submit as act  # noqa: PLC0415 - see the module's docstring
 
     wanted: dict[str, Any] = {
-        "jurisdiction": place, "h3_cell": cell, "strict_cell": strict or None, "min_trust_tier": tier,
+        "jurisdiction": place or None, "h3_cell": cell or None, "strict_cell": strict or None, "min_trust_tier": tier or None,
         "raw": raw or None, "max_tokens": max_tokens, "temperature": temperature, "seed": seed,
         "priority": "batch" if batch else None, "deadline_s": deadline, "store": store or None, "callback_url": callback,
         "idempotency_key": key,

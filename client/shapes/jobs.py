@@ -61,14 +61,14 @@ class JobCreated(msgspec.Struct, frozen=True):
     created_at: str
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job of the account; `worker_pk` is there from `assigned` on, `result_text` when it is completed, and `settled` says that
     its payment is confirmed. A parent has `children`, one for each answer, and they its id.
     `parked`: it waits until another of its key's jobs ends. `message` is an answer with tool calls, apart from its text."""
 
     id: UUID
     status: State
-    parked: bool
+    parked: bool = False
     model_id: str
     h3_cell: str | None
     jurisdiction: str | None
@@ -100,9 +100,9 @@ class Job(msgspec.Struct, frozen=True):
     seed: str
     salt: str
     store: bool
-    parent_id: UUID | None
-    children: list[UUID]
-    message: dict[str, Any] | None
+    parent_id: UUID | None = None
+    children: list[UUID] = []
+    message: dict[str, Any] | None = None
 
     @property
     def has_ended(self) -> bool:
