@@ -71,6 +71,26 @@ class Queue(msgspec.Struct, frozen=True):
     jobs: int
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """How many jobs and refused requests a rule kept from this worker within the hour."""
+
+    reason: str
+    jobs: int
+    refused: int
+    sentence: str
+
+
+class LastHour(msgspec.Struct, frozen=True):
+    """What was asked of the coordinator since `since` (ms): how much of it this worker could have had, and what kept the rest
+    from it."""
+
+    since: int
+    jobs: int
+    refused: int
+    could_take: int
+    skipped: list[Kept]
+
+
 class Why(msgspec.Struct, frozen=True):
     """The coordinator's side of why no job comes; `last_job_at` is in ms since 1970 UTC."""
 
@@ -81,6 +101,7 @@ class Why(msgspec.Struct, frozen=True):
     reasons: list[Rule]
     free_slots: int
     last_job_at: int | None = None
+    last_hour: LastHour | None = None
 
 
 def read(answer: Any, kind: type[_Told]) -> _Told:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from worker.report import Report, is_ready
-from worker.told import Why
+from worker.told import LastHour, Why
 
 MINUTE_MS = 60_000
 
@@ -55,10 +55,20 @@ def _there(why: Why, now: int, *, stopped: bool) -> Iterator[str]:
         yield f"Of {_jobs(why.waiting.jobs)} that wait, this worker may take none."
     for rule in sorted(why.reasons, key=lambda rule: -rule.count):
         yield f"{_jobs(rule.count)}: {rule.sentence}"
+    if why.last_hour is not None:
+        yield from _lately(why.last_hour, now)
     if why.last_job_at is None:
         yield "This worker has had no job lately."
     else:
         yield f"Its last job was {_ago(now - why.last_job_at)} ago."
+
+
+def _lately(hour: LastHour, now: int) -> Iterator[str]:
+    """What a rule kept away that somebody else got, or nobody: one that lifts it has that of an hour like the last."""
+    since = _ago(now - hour.since)
+    for kept in sorted(hour.skipped, key=lambda kept: -(kept.jobs + kept.refused)):
+        refused = f", {kept.refused} of them refused for want of a worker" if kept.refused else ""
+        yield f"Skipped for {_jobs(kept.jobs + kept.refused)} of the last {since}{refused}: {kept.sentence}"
 
 
 def _when(why: Why, *, stopped: bool) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -13,10 +13,11 @@ import msgspec
 
 from coordinator.api.bodies import check_size
 from coordinator.api.hive import Hive
+from coordinator.api.nobody import refuse_if_nobody
 from coordinator.api.trace import Trace
-from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
+from coordinator.match.demand import Demand
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL, State
 from coordinator.store import views
@@ -26,7 +27,6 @@ from coordinator.store.rows import JobView, Kind, KindSpec, NewJob
 from coordinator.submit.admission import within
 from coordinator.submit.images import with_images
 from coordinator.submit.limits import spent
-from coordinator.submit.placement import Asking, in_words
 from coordinator.submit.prepare import (
     ENTROPY,
     Planned,
@@ -40,11 +40,9 @@ from coordinator.submit.prepare import (
 from coordinator.submit.request import JobRequest, Submission
 from coordinator.submit.size import size_of
 from shared.catalogue import Entry
-from shared.errors import Conflict, HiveError, RequestError, Unavailable
-from shared.protocol.messages import Task
+from shared.errors import Conflict, HiveError, Unavailable
 from shared.tokens import Vocabulary, is_long
 
-RETRY_AFTER_S = 5
 REPEATED: Final = timedelta(minutes=15)
 """How long after a request an SDK may send it again by itself: its own timeout is ten minutes."""
 
@@ -52,7 +50,6 @@ _ELSEWHERE: Final = frozenset({"invalid_model", "model_not_allowed", "no_workers
 """What is wrong with one model need not be wrong with the next."""
 
 Read = TypeVar("Read")
-_DOES: Final[Mapping[Task, str]] = {"generate": "writes", "embed": "embeds", "rank": "ranks documents"}
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -82,10 +79,11 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """Takes submissions for one coordinator; images come through `outside`."""
+    """Takes submissions for one coordinator; images come through `outside`. `demand` counts what was asked for."""
 
     def __init__(self, hive: Hive, outside: Outside) -> None:
         self._hive, self._outside = hive, outside
+        self.demand = Demand(in_ms(hive.clock()))
 
     async def take(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
         """Commit the jobs that a caller asks for; raises RequestError for what is wrong with them, Unavailable
@@ -157,7 +155,8 @@ class Intake:
         try:
             refuse_if_nobody(self._hive.hub.counts(spec), submission)
         except Unavailable:
-            self._hive.hub.miss(spec, in_ms(self._hive.clock()))
+            self._hive.hub.miss(spec, now := in_ms(self._hive.clock()))
+            self.demand.refused(spec, now)
             raise
 
     async def _commit(self, jobs: tuple[NewJob, ...], planned: list[Planned], entry: Entry, sent: Sent) -> Accepted:
@@ -182,6 +181,7 @@ class Intake:
         kinds: dict[int, Kind] = {plan.kind.id: plan.kind for plan in planned}
         for job in jobs:
             self._hive.hub.submitted(kinds[job.kind_id], job)
+            self.demand.asked(kinds[job.kind_id], 1, in_ms(job.created_at))
 
     async def _earlier(self, job: NewJob, sent: Sent) -> UUID | None:
         """The first job of a request that an SDK sends again by itself, if that has not failed and its answer is kept."""
@@ -237,41 +237,3 @@ def close(readers: Sequence[Reader]) -> None:
     """Close readers, whatever became of their jobs."""
     for reader in readers:
         reader.close()
-
-
-def refuse_if_nobody(counts: Counts, submission: Submission) -> None:
-    """Raise Unavailable `no_workers` if no eligible worker is online (for a job that is read as it runs), or none is
-    registered that could ever take it (for one that may wait); RequestError where the model is there and sees no images."""
-    if counts.eligible or (counts.possible and not submission.attached):
-        return
-    if counts.task and not counts.vision and not counts.possible:
-        raise RequestError(
-            f"No worker of this Hive sees images with {submission.request.model}: Hive's own engine reads text alone in this "
-            "version. Name a model that a worker serves through an Ollama, llama-server, LM Studio or vLLM that sees them.",
-            code="unsupported_parameter",
-            param="messages",
-        )
-    raise Unavailable(
-        nobody(counts, submission.placement, submission.request.task),
-        details={"counts": msgspec.structs.asdict(counts)},
-        retry_after_s=RETRY_AFTER_S if counts.possible else None,
-    )
-
-
-def nobody(counts: Counts, where: Asking, task: Task = "generate") -> str:
-    """Why nobody takes the job, by the rule at which the last candidates fall away."""
-    steps = (
-        (counts.online, "no worker is online"),
-        (counts.owner, "no worker that is linked to your account is online and takes jobs"),
-        (counts.has_model, "no worker online has the model"),
-        (counts.task, f"no worker online {_DOES[task]} with the model"),
-        (counts.vision, "no worker online sees images with the model"),
-        (counts.in_place, "no worker that has the model is in that place"),
-        (counts.tier, "no worker there has a high enough tier"),
-        (counts.evidence, "no worker there has good enough evidence for its place"),
-        (counts.context, "no worker there has a large enough context"),
-        (counts.verifiability, "no worker there can make tokens that anybody can replay, which this request needs"),
-        (counts.price, "every worker there asks for a higher price"),
-    )
-    why = next((reason for left, reason in steps if left == 0), "none is left")
-    return f"No eligible worker{in_words(where)}: {why}."

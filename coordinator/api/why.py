@@ -15,7 +15,7 @@ from coordinator.api.counting import Candidates
 from coordinator.api.face import face_of
 from coordinator.api.failures import failure_of
 from coordinator.api.hive import HttpRequest
-from coordinator.api.intake import nobody
+from coordinator.api.nobody import nobody
 from coordinator.api.views import instant, written
 from coordinator.match.explain import Facts, Search, reason, search, would_help
 from coordinator.match.needs import task_of

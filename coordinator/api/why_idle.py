@@ -17,6 +17,7 @@ from coordinator.api.swarm import REGISTERED
 from coordinator.api.worker_auth import require_worker
 from coordinator.dispatch.admission import registered
 from coordinator.dispatch.offer import in_ms
+from coordinator.match.demand import Hour
 from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.store import earnings, workers
 from coordinator.store.engine import alone
@@ -49,6 +50,28 @@ class Rule(msgspec.Struct, frozen=True):
     sentence: str
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """How many jobs, and how many refused requests, a rule kept from the worker within the hour."""
+
+    reason: str
+    jobs: int
+    refused: int
+    sentence: str
+
+
+class LastHour(msgspec.Struct, frozen=True):
+    """What was asked of this coordinator, and of no other, since `since` (ms, an hour ago or its start): jobs, and requests that
+    it refused as nobody could take them. `could_take` of both this worker might have had, as it is now; `skipped` says what
+    kept the rest from it. `others` were of too many kinds to be told apart."""
+
+    since: int
+    jobs: int
+    refused: int
+    could_take: int
+    skipped: list[Kept]
+    others: int
+
+
 class Why(msgspec.Struct, frozen=True):
     """`registered`: seen within a day; `waiting` counts the pending jobs of all, up to 1 000 of a kind; `could_take` those
     that this worker may do; `last_job_at` in ms."""
@@ -61,6 +84,7 @@ class Why(msgspec.Struct, frozen=True):
     reasons: list[Rule]
     free_slots: int
     last_job_at: int | None
+    last_hour: LastHour
 
 
 @get("/hive/workers/{pk:str}/why", name="worker_why")
@@ -86,6 +110,7 @@ async def worker_why(request: HttpRequest, pk: FromPath[str]) -> ASGIApp:
             reasons=rules(facts, waiting),
             free_slots=hive.hub.free_slots(pk, in_ms(now)),
             last_job_at=last or None,
+            last_hour=last_hour(face.intake.demand.of(facts, in_ms(now))),
         )
     )
 
@@ -109,6 +134,12 @@ def rules(facts: WorkerFacts | None, waiting: Iterable[tuple[Kind, int]]) -> lis
         if isinstance(verdict, Reason):
             found[verdict] += count
     return [Rule(reason.value, found[reason], SENTENCES[reason]) for reason in Reason if found[reason]]
+
+
+def last_hour(hour: Hour) -> LastHour:
+    """The hour in words."""
+    skipped = [Kept(one.reason.value, one.jobs, one.refused, SENTENCES[one.reason]) for one in hour.skipped]
+    return LastHour(hour.since, hour.jobs, hour.refused, hour.could_take, skipped, hour.others)
 
 
 ROUTES: Final[list[Any]] = [worker_why]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from worker.report import Report
-from worker.told import Queue, Rule, Why
+from worker.told import Kept, LastHour, Queue, Rule, Why
 from worker.why import causes
 
 NOW = 1_800_000_000_000
@@ -68,6 +68,19 @@ def test_rules_are_told_by_how_much_they_keep_away() -> None:
         "Of 6 jobs that wait, this worker may take none.",
         "5 jobs: They ask for another model.",
         "1 job: They ask for a higher tier.",
+        "This worker has had no job lately.",
+    ]
+
+
+def test_what_was_skipped_within_the_hour_is_told_by_how_much_it_was() -> None:
+    hour = LastHour(
+        NOW - 60 * 60_000, 9, 4, 3,
+        [Kept("tier", 1, 0, "They ask for a higher tier."), Kept("model", 5, 4, "They ask for another model.")],
+    )  # fmt: skip
+    found = told(report(), Why(True, True, Queue(0), 0, [], 4, None, hour))
+    assert found[1:] == [
+        "Skipped for 9 jobs of the last 60 minutes, 4 of them refused for want of a worker: They ask for another model.",
+        "Skipped for 1 job of the last 60 minutes: They ask for a higher tier.",
         "This worker has had no job lately.",
     ]
 

@@ -99,10 +99,26 @@ async def test_without_a_signature_or_for_another_name_nothing_is_told(swarm: Sw
 
 
 async def test_where_nothing_waits_nothing_keeps_a_worker_from_it(swarm: Swarm) -> None:
-    assert (await ask(swarm, swarm.rome, "why")).json() == {
+    told = (await ask(swarm, swarm.rome, "why")).json()
+    assert now_ms() - 60_000 < told["last_hour"].pop("since") <= now_ms()
+    assert told == {
         "registered": True, "online": True, "tier": "seedling", "waiting": {"jobs": 0}, "could_take": 0,
         "reasons": [], "free_slots": 4, "last_job_at": None,
+        "last_hour": {"jobs": 0, "refused": 0, "could_take": 0, "skipped": [], "others": 0},
     }  # fmt: skip
+
+
+async def test_a_worker_reads_what_it_missed_within_the_hour_whoever_got_it(swarm: Swarm) -> None:
+    async with swarm.client() as http:
+        for place in ("IT", "DE", "DE"):
+            await swarm.ended(http, (await submitted(swarm, jurisdiction=place))["job_id"])
+        chat = {"model": "hive-nano", "messages": [{"role": "user", "content": "Hi"}], "min_trust_tier": "sovereign"}
+        assert (await http.post("/v1/chat/completions", json=chat)).status_code == 503
+        assert (await http.post("/v1/chat/completions", json=chat | {"jurisdiction": "FR"})).status_code == 503
+    told = (await ask(swarm, swarm.rome, "why")).json()["last_hour"]
+    assert (told["jobs"], told["refused"], told["could_take"], told["others"]) == (3, 2, 1, 0)
+    assert [(one["reason"], one["jobs"], one["refused"]) for one in told["skipped"]] == [("place", 2, 1), ("tier", 0, 1)]
+    assert all(one["sentence"].endswith(".") for one in told["skipped"])
 
 
 async def test_a_worker_reads_why_it_gets_nothing(swarm: Swarm) -> None:
