@@ -33,6 +33,9 @@ NOT_TEXT = {"format": "JSON is what a struct is read from"}
 """Parameters that the client has no use for, and why."""
 
 
+UNCOMPARED = ("title", "description", "required", "default")
+
+
 def call_of(name: str) -> Call[Any]:
     """The call with a name in braces for each argument of its path, and something for each of its query."""
     arguments = dict.fromkeys(path_arguments(name))
@@ -55,7 +58,7 @@ def operation(name: str) -> dict[str, Any]:
 
 
 def plain(schema: Any, components: dict[str, Any]) -> Any:
-    """A schema without names and words, so that only what is sent is compared."""
+    """A schema without names and words, and without what is there for older sides: only what is sent is compared."""
     if isinstance(schema, list):
         return [plain(part, components) for part in schema]
     if not isinstance(schema, dict):
@@ -65,7 +68,7 @@ def plain(schema: Any, components: dict[str, Any]) -> Any:
     if schema.get("format") == "decimal":
         return {"type": "number"}
     properties = {name: plain(part, components) for name, part in schema.get("properties", {}).items()}
-    rest = {name: plain(part, components) for name, part in schema.items() if name not in ("title", "description")}
+    rest = {name: plain(part, components) for name, part in schema.items() if name not in UNCOMPARED}
     return {**rest, "properties": properties} if properties else rest
 
 
