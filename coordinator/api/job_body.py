@@ -14,19 +14,11 @@ from coordinator.submit.body import (
     conversation,
     form_of,
     refuse_common,
-    sampling_of,
+    request_of,
 )
 from coordinator.submit.callback import callback_of
 from coordinator.submit.placement import asked_by_headers, placement
-from coordinator.submit.request import (
-    JobRequest,
-    Submission,
-    biases,
-    deadline,
-    max_tokens_asked,
-    seed_text,
-    stops,
-)
+from coordinator.submit.request import JobRequest, Submission, deadline, max_tokens_asked, seed_text
 from shared.errors import RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
 from shared.protocol.messages import Message
@@ -74,16 +66,7 @@ def _request(body: JobBody) -> JobRequest:
         raise RequestError(
             "tools go through the model's template: give messages, or a prompt that is not raw.", param="tools"
         )
-    plain = JobRequest(
-        model=body.model_id,
-        sampling=sampling_of(body),
-        stop=stops(body.stop),
-        logit_bias=biases(body.logit_bias),
-        tools=form.tools,
-        tool_choice=form.tool_choice,
-        parallel_tool_calls=form.parallel_tool_calls,
-        response_format=form.response_format,
-    )
+    plain = request_of(body.model_id, body, form)
     if body.prompt is None:
         return msgspec.structs.replace(plain, messages=conversation(body.messages or []))
     if body.raw:

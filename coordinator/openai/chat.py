@@ -32,18 +32,15 @@ from coordinator.submit.body import (
     form_of,
     refuse_common,
     refuse_if,
-    sampling_of,
+    request_of,
 )
 from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import (
-    JobRequest,
     Submission,
-    biases,
     choices,
     fallbacks,
     max_tokens_asked,
     seed_text,
-    stops,
 )
 from shared.chat.events import Event, Reasoning
 from shared.errors import HiveError, RequestError
@@ -89,21 +86,10 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
         raise RequestError("messages is missing.", param="messages")
     refuse_common(body)
     _refuse(body)
-    form = form_of(body)
-    request = JobRequest(
-        model=body.model,
-        messages=conversation(body.messages),
-        sampling=sampling_of(body),
-        stop=stops(body.stop),
-        logit_bias=biases(body.logit_bias),
-        tools=form.tools,
-        tool_choice=form.tool_choice,
-        parallel_tool_calls=form.parallel_tool_calls,
-        response_format=form.response_format,
-        logprobs=_logprobs(body),
-    )
+    messages = conversation(body.messages)
+    plain = request_of(body.model, body, form_of(body))
     return Submission(
-        requests=(request,),
+        requests=(msgspec.structs.replace(plain, messages=messages, logprobs=_logprobs(body)),),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
         max_tokens=_max_tokens(body),

@@ -17,18 +17,23 @@ from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.openai.common import MILLION, Chunks, StreamOptions, head, text_of, usage
 from coordinator.openai.inputs import Spell, speller, texts_of
-from coordinator.submit.body import CommonBody, asked_by_body, form_of, refuse_common, refuse_if, sampling_of
+from coordinator.submit.body import (
+    AskedForm,
+    SampledBody,
+    asked_by_body,
+    form_of,
+    refuse_common,
+    refuse_if,
+    request_of,
+)
 from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import (
     MAX_CHOICES,
-    JobRequest,
     Submission,
-    biases,
     choices,
     fallbacks,
     max_tokens_asked,
     seed_text,
-    stops,
 )
 from shared.chat.events import Event
 from shared.errors import HiveError, RequestError
@@ -39,12 +44,13 @@ MAX_TOKENS: Final = 16
 """OpenAI's default for this route alone."""
 
 
-class CompletionBody(CommonBody, frozen=True, kw_only=True):
+class CompletionBody(SampledBody, frozen=True, kw_only=True):
     """`POST /v1/completions`: OpenAI's fields, OpenRouter's sampling fields and Hive's placement. A prompt is text or token
     ids, or a list of either."""
 
     model: str
     prompt: str | list[Any] | None = None
+    max_tokens: int | None = None
     suffix: str | None = None
     echo: bool | None = None
     best_of: int | None = None
@@ -53,6 +59,7 @@ class CompletionBody(CommonBody, frozen=True, kw_only=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     models: list[str] | None = None
+    response_format: Any = None
 
     @property
     def include_usage(self) -> bool:
@@ -74,16 +81,9 @@ def submission(
     prompts = texts_of(body.prompt, spell, "prompt", MAX_CHOICES)
     if body.logprobs is not None and not 0 <= body.logprobs <= MAX_TOP:
         raise RequestError(f"logprobs must be between 0 and {MAX_TOP}, got {body.logprobs}.", param="logprobs")
-    plain = JobRequest(
-        model=body.model,
-        sampling=sampling_of(body),
-        stop=stops(body.stop),
-        logit_bias=biases(body.logit_bias),
-        response_format=form_of(body).response_format,
-        logprobs=body.logprobs,
-    )
+    plain = request_of(body.model, body, form_of(AskedForm(response_format=body.response_format)))
     return Submission(
-        requests=tuple(msgspec.structs.replace(plain, prompt=prompt) for prompt in prompts),
+        requests=tuple(msgspec.structs.replace(plain, prompt=prompt, logprobs=body.logprobs) for prompt in prompts),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
         max_tokens=max_tokens_asked(MAX_TOKENS if body.max_tokens is None else body.max_tokens),

@@ -8,15 +8,16 @@ import msgspec
 
 from coordinator.openai.responses_items import Item, unsupported
 from coordinator.submit.body import (
-    CommonBody,
+    AskedForm,
+    SampledBody,
     asked_by_body,
     form_of,
     refuse_common,
     refuse_if,
-    sampling_of,
+    request_of,
 )
 from coordinator.submit.placement import asked_by_headers, placement
-from coordinator.submit.request import JobRequest, Submission, biases, max_tokens_asked, seed_text, stops
+from coordinator.submit.request import Submission, max_tokens_asked, seed_text
 from shared.errors import HiveError, RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
 from shared.protocol.messages import Message
@@ -49,7 +50,7 @@ class CacheOptions(msgspec.Struct, frozen=True):
     prewarm: bool | None = None
 
 
-class ResponseBody(CommonBody, frozen=True, kw_only=True):
+class ResponseBody(SampledBody, frozen=True, kw_only=True):
     """`POST /v1/responses`: OpenAI's fields, and Hive's placement."""
 
     model: str
@@ -61,6 +62,9 @@ class ResponseBody(CommonBody, frozen=True, kw_only=True):
     store: bool | None = None
     max_output_tokens: int | None = None
     max_tool_calls: int | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
     text: Text | None = None
     include: list[str] | None = None
     top_logprobs: int | None = None
@@ -120,17 +124,9 @@ def submission(
 ) -> Submission:
     """The request that a body asks for, in the conversation that it continues, without its instructions; raises
     RequestError for what is wrong."""
-    form = form_of(_as_chat(body))
-    request = JobRequest(
-        model=body.model,
+    request = msgspec.structs.replace(
+        request_of(body.model, body, form_of(_as_chat(body))),
         messages=[*instructed(body.instructions), *messages],
-        sampling=sampling_of(body),
-        stop=stops(body.stop),
-        logit_bias=biases(body.logit_bias),
-        tools=form.tools,
-        tool_choice=form.tool_choice,
-        parallel_tool_calls=form.parallel_tool_calls,
-        response_format=form.response_format,
         logprobs=(body.top_logprobs or 0) if body.wants_logprobs else None,
     )
     return Submission(
@@ -177,8 +173,8 @@ def echo(body: ResponseBody) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _as_chat(body: ResponseBody) -> CommonBody:
-    """The same with tools, choice and format in the shapes of a chat."""
+def _as_chat(body: ResponseBody) -> AskedForm:
+    """Tools, choice and format in the shapes of a chat."""
     tools, choice = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(body.tools or ())], body.tool_choice
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         allowed = [tool.get("name") for tool in choice.get("tools") or () if isinstance(tool, dict)]
@@ -188,7 +184,9 @@ def _as_chat(body: ResponseBody) -> CommonBody:
         if choice.get("type") != "function":
             raise unsupported(f"A tool_choice of {str(choice.get('type'))[:100]}", "tool_choice")
         choice = {"type": "function", "function": {"name": choice.get("name")}}
-    return msgspec.structs.replace(body, tools=tools, tool_choice=choice, response_format=_format(body))
+    return AskedForm(
+        tools=tools, tool_choice=choice, parallel_tool_calls=body.parallel_tool_calls, response_format=_format(body)
+    )
 
 
 def _tool(tool: Any, where: str) -> dict[str, Any]:

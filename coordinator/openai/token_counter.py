@@ -11,7 +11,7 @@ from coordinator.api.answers import json_answer
 from coordinator.api.bodies import decoded
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
-from coordinator.submit.body import ChatMessage, CommonBody, conversation, form_of, refuse_if
+from coordinator.submit.body import AskedForm, ChatMessage, conversation, form_of, refuse_if
 from coordinator.submit.placement import Placement
 from coordinator.submit.request import JobRequest, Submission
 from shared.catalogue import named
@@ -34,12 +34,15 @@ class Content(msgspec.Struct, frozen=True):
     role: str = "user"
 
 
-class CounterBody(CommonBody, frozen=True, kw_only=True):
+class CounterBody(msgspec.Struct, frozen=True, kw_only=True):
     """`POST /v1/utils/token_counter`: one of `prompt`, `messages` and `contents`; `tools` count with messages."""
 
     model: str
     prompt: str | list[str] | None = None
+    messages: list[ChatMessage] | None = None
     contents: list[Content] | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -65,7 +68,7 @@ def submission(body: CounterBody) -> Submission:
         if not requests:
             raise RequestError("prompt must hold at least one text.", param="prompt")
     else:
-        form = form_of(body)
+        form = form_of(AskedForm(tools=body.tools, tool_choice=body.tool_choice))
         said = _messages(body.messages, body.contents)
         requests = [JobRequest(model=body.model, messages=said, tools=form.tools, tool_choice=form.tool_choice)]
         refuse_if(bool(requests[0].images), "image_url")

@@ -6,7 +6,7 @@ import msgspec
 
 from coordinator.submit.content import content_of
 from coordinator.submit.placement import FIELDS, Asked
-from coordinator.submit.request import sampling
+from coordinator.submit.request import JobRequest, biases, sampling, stops
 from shared.chat.asked import AskedError, choice_of, shape_of, tools_of
 from shared.errors import RequestError
 from shared.protocol.messages import Message, Sampling
@@ -90,11 +90,9 @@ class PlacedBody(msgspec.Struct, frozen=True, kw_only=True):
     privacy: Any = None
 
 
-class CommonBody(PlacedBody, frozen=True, kw_only=True):
-    """The fields of the faces that have text written."""
+class SampledBody(PlacedBody, frozen=True, kw_only=True):
+    """How the tokens of a text are chosen, and what ends it: the fields of the faces that have text written."""
 
-    messages: list[ChatMessage] | None = None
-    max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -105,6 +103,22 @@ class CommonBody(PlacedBody, frozen=True, kw_only=True):
     seed: int | str | None = None
     stop: str | list[str] | None = None
     logit_bias: dict[str, float] | None = None
+
+
+class CommonBody(SampledBody, frozen=True, kw_only=True):
+    """The fields of the faces that have a chat answered."""
+
+    messages: list[ChatMessage] | None = None
+    max_tokens: int | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    response_format: Any = None
+
+
+class AskedForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of an answer as a chat asks for it, of a body that asks in another way."""
+
     tools: list[Any] | None = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
@@ -127,7 +141,7 @@ def conversation(messages: list[ChatMessage]) -> list[Message]:
     return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
 
-def sampling_of(body: CommonBody) -> Sampling:
+def sampling_of(body: SampledBody) -> Sampling:
     """The sampling that a body asks for; RequestError names what is out of range."""
     return sampling(
         temperature=body.temperature,
@@ -173,7 +187,7 @@ def refuse_if(used: bool, param: str) -> None:
         )
 
 
-def form_of(body: CommonBody) -> Form:
+def form_of(body: CommonBody | AskedForm) -> Form:
     """The form of the answer that a body asks for; RequestError names what is wrong with it."""
     try:
         tools = () if body.tool_choice == "none" else tools_of(body.tools)
@@ -187,6 +201,20 @@ def form_of(body: CommonBody) -> Form:
         tool_choice=_json(body.tool_choice) if tools and body.tool_choice is not None else None,
         parallel_tool_calls=body.parallel_tool_calls is not False or not tools,
         response_format=None if shape.kind == "text" else _json(body.response_format),
+    )
+
+
+def request_of(model: str, body: SampledBody, form: Form) -> JobRequest:
+    """The request of a body for text of this form, without what the model reads; RequestError names what is wrong."""
+    return JobRequest(
+        model=model,
+        sampling=sampling_of(body),
+        stop=stops(body.stop),
+        logit_bias=biases(body.logit_bias),
+        tools=form.tools,
+        tool_choice=form.tool_choice,
+        parallel_tool_calls=form.parallel_tool_calls,
+        response_format=form.response_format,
     )
 
 
