@@ -1,4 +1,4 @@
-"""The OpenAPI document of the public API, made from the structs that the routes really read and write, and its page."""
+"""The OpenAPI document of the public API, made from the table of its routes, and its page."""
 
 import html
 import json
@@ -8,128 +8,10 @@ import msgspec
 from litestar import get
 from litestar.types import ASGIApp
 
-from coordinator.answer.cache import HEADER as CACHE
-from coordinator.anthropic.messages import CountBody, MessagesBody
 from coordinator.api.answers import Answer, json_answer
-from coordinator.api.callbacks import CallbackJson, CallbackList, WebhookSecret
-from coordinator.api.earned import Earned
-from coordinator.api.guards import Guards
-from coordinator.api.job_body import JobBody
-from coordinator.api.offered import Offered, OfferedList
-from coordinator.api.own_key import OwnKey
-from coordinator.api.owner import Link, LinkBody
-from coordinator.api.shown import ShownWorker, SwarmStatus, WorkerList
-from coordinator.api.usage import Balance, Usage
-from coordinator.api.views import JobCreated, JobJson, JobList
-from coordinator.api.why import WhyJob
-from coordinator.api.why_idle import Why
-from coordinator.guard.gate import HEADER as GUARD
-from coordinator.openai.chat import ChatBody
-from coordinator.openai.completions import CompletionBody
-from coordinator.openai.embeddings import EmbeddingBody
-from coordinator.openai.moderations import ModerationBody
-from coordinator.openai.rerank import RerankBody
-from coordinator.openai.responses_body import ResponseBody
-from coordinator.openai.token_counter import Counted, CounterBody
-from coordinator.submit.placement import HEADERS
-from coordinator.thehive.v2 import TaskBody
+from coordinator.api.operations import OPERATIONS, Operation
 from coordinator.web.assets import PAGE_HEADERS
-from shared.receipt import SignedReceipt
 
-
-class Operation(msgspec.Struct, frozen=True):
-    """One route: `answer` None is a stream or a shape of OpenAI's, which `says` names; `query` are its parameters."""
-
-    method: str
-    path: str
-    says: str
-    status: int = 200
-    body: type | None = None
-    answer: type | None = None
-    public: bool = False
-    query: tuple[str, ...] = ()
-
-
-_PAGE_OF: Final = ("limit", "cursor")
-OPERATIONS: Final = (
-    Operation("post", "/v1/chat/completions", "OpenAI's chat completion, streamed or whole", body=ChatBody),
-    Operation("post", "/v1/completions", "OpenAI's older text completion, streamed or whole", body=CompletionBody),
-    Operation("post", "/v1/messages", "Anthropic's message, streamed or whole", body=MessagesBody),
-    Operation("post", "/v1/messages/count_tokens", "How many tokens a message's prompt has", body=CountBody),
-    Operation("post", "/v1/responses", "OpenAI's response: streamed, whole or in the background", body=ResponseBody),
-    Operation("get", "/v1/responses/{response_id}", "A response, or its events", query=("stream", "starting_after")),
-    Operation("delete", "/v1/responses/{response_id}", "Forget a response, its prompt and its text"),
-    Operation("post", "/v1/responses/{response_id}/cancel", "Cancel a response that is made in the background"),
-    Operation(
-        "get",
-        "/v1/responses/{response_id}/input_items",
-        "What a response was made from",
-        query=("limit", "order", "after"),
-    ),
-    Operation("post", "/v1/responses/compact", "A conversation made short by its model", body=ResponseBody),
-    Operation("post", "/v1/responses/input_tokens", "How many tokens a model would read", body=ResponseBody),
-    Operation("post", "/v1/embeddings", "OpenAI's embeddings: texts as vectors", body=EmbeddingBody),
-    Operation(
-        "post", "/v1/rerank", "Documents by how well they answer a query, as Cohere and Jina do", body=RerankBody
-    ),
-    Operation(
-        "post", "/v1/moderations", "OpenAI's moderations: a guard model's verdicts on texts", body=ModerationBody
-    ),
-    Operation("get", "/v1/models", "The models that a worker serves now; all=true for all", query=("all",)),
-    Operation("get", "/v1/models/{model_id}", "One model", answer=Offered),
-    Operation(
-        "post",
-        "/v1/utils/token_counter",
-        "How many tokens a model would read, counted and not estimated",
-        body=CounterBody,
-        answer=Counted,
-    ),
-    Operation("get", "/v1/model/info", "The model that is named", answer=Offered, query=("model",)),
-    Operation("post", "/hive/jobs", "Submit a job", status=201, body=JobBody, answer=JobCreated),
-    Operation("get", "/hive/jobs", "The account's jobs, the newest first", answer=JobList, query=("status", *_PAGE_OF)),
-    Operation("get", "/hive/jobs/{job_id}", "A job", answer=JobJson),
-    Operation("delete", "/hive/jobs/{job_id}", "Cancel a job", answer=JobJson),
-    Operation("get", "/hive/jobs/{job_id}/events", "Follow a job: server-sent events status, token, done, error"),
-    Operation(
-        "get", "/hive/jobs/{job_id}/why", "Why a job waits, by counts, and what became of its attempts", answer=WhyJob
-    ),
-    Operation("get", "/hive/key", "What the key that this is sent with may do, and what is left", answer=OwnKey),
-    Operation(
-        "get",
-        "/hive/usage",
-        "What the account used, by day, key and model, as JSON or CSV",
-        answer=Usage,
-        query=("from", "to", "by", "format"),
-    ),
-    Operation("get", "/hive/balance", "What the account has left, and the key's budget of it", answer=Balance),
-    Operation("get", "/hive/callbacks", "The account's callbacks", answer=CallbackList, query=("state", *_PAGE_OF)),
-    Operation("post", "/hive/callbacks/{job_id}/replay", "Send a callback again", answer=CallbackJson),
-    Operation("get", "/hive/webhook-secret", "The secret that callbacks are signed with", answer=WebhookSecret),
-    Operation("post", "/hive/webhook-secret/rotate", "Sign with a new one, for a day with both", answer=WebhookSecret),
-    Operation("post", "/api/v3/chat/completions", "thehive's V3; with callback_url a task", body=ChatBody),
-    Operation("post", "/api/v2/task/async", "thehive's V2: a task, told of at its callback_url", body=TaskBody),
-    Operation("get", "/hive/receipts/{job_id}", "The signed receipt of a job", answer=SignedReceipt, public=True),
-    Operation("get", "/hive/status", "The swarm in numbers", answer=SwarmStatus, public=True),
-    Operation(
-        "get", "/hive/models", "Every model of the catalogue, and who serves it now", answer=OfferedList, public=True
-    ),
-    Operation(
-        "get", "/hive/guards", "The guards that x-hive-guard may name, and what they miss", answer=Guards, public=True
-    ),
-    Operation("get", "/hive/workers", "Every worker seen within a day", answer=WorkerList, public=True),
-    Operation("get", "/hive/workers/{pk}", "One worker", answer=ShownWorker, public=True),
-    Operation("get", "/hive/workers/{pk}/earnings", "What a worker earned; signed by the worker", answer=Earned),
-    Operation("get", "/hive/workers/{pk}/why", "Why a worker gets no jobs; signed by the worker", answer=Why),
-    Operation(
-        "post",
-        "/hive/workers/{pk}/owner",
-        "Link a worker, which signs, to the key's account",
-        body=LinkBody,
-        answer=Link,
-    ),
-    Operation("delete", "/hive/workers/{pk}/owner", "Part them again: by signature or by key", answer=Link),
-    Operation("get", "/health", "Whether the coordinator serves", public=True),
-)
 _ERROR: Final = {
     "type": "object",
     "required": ["error"],
@@ -199,8 +81,7 @@ def _described(operation: Operation, named: dict[type, dict[str, Any]]) -> dict[
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     in_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-    placed = (*HEADERS.values(), GUARD, CACHE) if operation.body is not None else ()
-    optional = [("query", name) for name in operation.query] + [("header", name) for name in placed]
+    optional = [("query", name) for name in operation.query] + [("header", name) for name in operation.headers]
     return in_path + [{"name": name, "in": where, "schema": {"type": "string"}} for where, name in optional]
 
 

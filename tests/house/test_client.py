@@ -12,8 +12,9 @@ from client import routes
 from client.call import Call
 from client.events import Done, EventReader, Failed, Moved, ServingWorker, Token
 from client.hive import AsyncHive, Hive, Route, Routes
-from coordinator.api.document import OPERATIONS, openapi
+from coordinator.api.document import openapi
 from coordinator.api.events import event_bytes
+from coordinator.api.operations import OPERATIONS
 from coordinator.dispatch.channel import Ended, Status, Token as TokenTold, WorkerPublic
 from coordinator.queue.lifecycle import TERMINAL, State
 from tests.pure.test_told import ended

@@ -13,12 +13,13 @@ from litestar.exceptions import MethodNotAllowedException, NotFoundException, Pe
 from litestar.testing import RequestFactory
 
 from coordinator.api.bodies import body_of, decoded
-from coordinator.api.document import OPERATIONS, openapi
+from coordinator.api.document import openapi
 from coordinator.api.errors import as_hive_error, error_body, error_headers
 from coordinator.api.hive import HttpRequest
 from coordinator.api.job_body import JobBody
 from coordinator.api.keys import PREFIX, key_hash, new_secret, sent_secret, shown_prefix
 from coordinator.api.later import LATER, is_later
+from coordinator.api.operations import OPERATIONS
 from coordinator.api.shown import ledger_of, rate
 from coordinator.api.transport import networks
 from shared.errors import Conflict, HiveError, JobFailed, RequestError, Unavailable

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from coordinator.api.app import DESCRIBED
-from coordinator.api.document import OPERATIONS
+from coordinator.api.operations import OPERATIONS
 from coordinator.store.engine import Engine
 from tests.swarm.http_hive import MODEL, Served, make_key, online, serving
 from tests.swarm.test_http_jobs import JOB, error_of

@@ -11,7 +11,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
-from coordinator.api.document import OPERATIONS, openapi
+from coordinator.api.document import openapi
+from coordinator.api.operations import OPERATIONS
 from tests.swarm.whole import Swarm
 
 DOCUMENT: Final = openapi()
