@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from coordinator.answer.streamed import Streamed
-from shared.protocol.messages import Accept, Failed, Logprob, Offer, Tokens
+from shared.protocol.messages import Accept, Failed, Heartbeat, Logprob, Offer, Tokens
 from tests.clients.lossy import losing
 from tests.support_wait import eventually
 from tests.swarm.scripted import ROME, ScriptedWorker
@@ -19,6 +19,7 @@ from tests.swarm.whole import Swarm, coordinating
 
 Json = dict[str, Any]
 SLOTS: Final = 2
+BEAT_S: Final = 5
 PATIENCE_S: Final = 10
 
 
@@ -126,10 +127,13 @@ class Stage:
         self._stack.callback(terms.update, silence_s=terms["silence_s"])
         terms["silence_s"] = after_s
 
-    async def hear_cancels(self) -> None:
-        """Takes note of what the worker is told to stop, for as long as it runs."""
+    async def live(self) -> None:
+        """What a worker does besides work, for ever: it beats, and takes note of what it is told to stop."""
         while True:
-            self._cancelled[(await self.worker.cancels.get()).job_id].set()
+            await self.worker.send(Heartbeat(SLOTS))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    self._cancelled[(await self.worker.cancels.get()).job_id].set()
 
     async def _key(self, terms: Json) -> str:
         bearer = {"authorization": f"Bearer {self.swarm.admin_key}"}
@@ -165,8 +169,8 @@ async def staged(database_url: str, folder: Path) -> AsyncIterator[Stage]:
     async with coordinating(database_url, folder) as swarm, AsyncExitStack() as stack:
         stage = Stage(swarm, stack)
         await stack.enter_async_context(stage.worker.connected(swarm.url))
-        hearing = asyncio.create_task(stage.hear_cancels())
-        stack.callback(hearing.cancel)
+        living = asyncio.create_task(stage.live())
+        stack.callback(living.cancel)
         yield stage
 
         async def is_free() -> bool:

@@ -7,7 +7,7 @@ import pytest
 from tests.clients import programs
 from tests.clients.stage import Stage
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.mark.parametrize(
