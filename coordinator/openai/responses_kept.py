@@ -13,14 +13,13 @@ from coordinator.answer.streamed import Streamed
 from coordinator.api.answers import json_answer
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
+from coordinator.api.jobs import page_limit
 from coordinator.api.trace import Trace
 from coordinator.openai.responses_stored import SHOWN, find, items_given, missing, named, shown
 from coordinator.queue.lifecycle import TERMINAL
 from coordinator.store import responses
 from shared.errors import RequestError
 
-PAGE: Final = 20
-MAX_PAGE: Final = 100
 MAX_NUMBER: Final = 9
 """Digits of a number in a query."""
 _ONE: Final = ["/v1/responses/{response_id:str}", "/responses/{response_id:str}"]
@@ -35,7 +34,7 @@ async def get_response(request: HttpRequest, response_id: FromPath[str]) -> ASGI
     query = request.query_params
     if query.get("stream", "").lower() not in ("true", "1"):
         return json_answer(shown(await find(face, account, named(response_id))))
-    after, job = _number(query.get("starting_after"), "starting_after"), named(response_id)
+    after, job = _starting_after(query.get("starting_after")), named(response_id)
     trace = Trace(job, received=received, accepted=perf_counter(), now=perf_counter)
     return await retold(face, account, job, trace, -1 if after is None else after)
 
@@ -73,7 +72,7 @@ async def list_response_items(request: HttpRequest, response_id: FromPath[str]) 
     face = face_of(request)
     account = (await face.keys.caller(request)).account_id
     query = request.query_params
-    limit, order, after = _limit(query.get("limit")), query.get("order", "desc"), query.get("after")
+    limit, order, after = page_limit(query.get("limit")), query.get("order", "desc"), query.get("after")
     if order not in ("asc", "desc"):
         raise RequestError("order must be asc or desc.", param="order")
     items = items_given(await find(face, account, named(response_id)))
@@ -104,18 +103,11 @@ async def retold(face: Face, account_id: UUID, job: UUID, trace: Trace, after: i
     return Streamed(stored.teller(after), [stored.answer()], readers, trace, now=perf_counter, at_once=True)
 
 
-def _limit(text: str | None) -> int:
-    limit = _number(text, "limit")
-    if limit is not None and not 1 <= limit <= MAX_PAGE:
-        raise RequestError(f"limit must be between 1 and {MAX_PAGE}.", param="limit")
-    return PAGE if limit is None else limit
-
-
-def _number(text: str | None, param: str) -> int | None:
+def _starting_after(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER):
-        raise RequestError(f"{param} must be a number, not {text[:SHOWN]!r}.", param=param)
+        raise RequestError(f"starting_after must be a number, not {text[:SHOWN]!r}.", param="starting_after")
     return int(text)
 
 
