@@ -13,7 +13,7 @@ from coordinator.answer.serve import called, serve
 from coordinator.answer.teller import Counts, End, Names, Told
 from coordinator.anthropic.blocks import Block, TurnBody, conversation_of
 from coordinator.api.answers import json_answer
-from coordinator.api.bodies import MEDIA_BODY, decoded
+from coordinator.api.bodies import MEDIA_BODY, check_size, decoded
 from coordinator.api.errors import body_at
 from coordinator.api.face import face_of
 from coordinator.api.hive import HttpRequest
@@ -207,12 +207,18 @@ async def messages(request: HttpRequest) -> ASGIApp:
     return await serve(request, call, asked, partial(MessageTeller, thinking=told), stream=bool(body.stream))
 
 
-@post([f"{PATH}/count_tokens", "/messages/count_tokens"], name="count_message_tokens", status_code=200)
+@post(
+    [f"{PATH}/count_tokens", "/messages/count_tokens"],
+    name="count_message_tokens",
+    status_code=200,
+    request_max_body_size=MEDIA_BODY,
+)
 async def count_tokens(request: HttpRequest) -> ASGIApp:
     """How many tokens the model would read, by its own template and vocabulary; costs nothing."""
     call = await called(request)
     face = face_of(request)
     asked = submission(decoded(_COUNTING, call.raw), request.headers.get, face.groups)
+    check_size(call.sent.size, media=bool(asked.request.images))
     return json_answer({"input_tokens": await face.intake.count(asked, call.key)})
 
 

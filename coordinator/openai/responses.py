@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 from coordinator.answer.serve import Call, called, serve, serve_whole
 from coordinator.answer.teller import Names
 from coordinator.api.answers import json_answer
-from coordinator.api.bodies import MEDIA_BODY, decoded
+from coordinator.api.bodies import MEDIA_BODY, check_size, decoded
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.openai.responses_body import ResponseBody, check, echo, in_its_words, submission
@@ -40,7 +40,12 @@ async def create_response(request: HttpRequest) -> ASGIApp:
         return await serve(request, call, asked, partial(_teller, face, body), stream=bool(body.stream))
 
 
-@post(["/v1/responses/compact", "/responses/compact"], name="compact_response", status_code=200)
+@post(
+    ["/v1/responses/compact", "/responses/compact"],
+    name="compact_response",
+    status_code=200,
+    request_max_body_size=MEDIA_BODY,
+)
 async def compact_response(request: HttpRequest) -> ASGIApp:
     """A conversation made short by its model: what the user said, and a sealed summary that later requests bring back."""
     call = await called(request)
@@ -54,13 +59,20 @@ async def compact_response(request: HttpRequest) -> ASGIApp:
         return await serve_whole(request, call, asked, tell)
 
 
-@post(["/v1/responses/input_tokens", "/responses/input_tokens"], name="count_response_tokens", status_code=200)
+@post(
+    ["/v1/responses/input_tokens", "/responses/input_tokens"],
+    name="count_response_tokens",
+    status_code=200,
+    request_max_body_size=MEDIA_BODY,
+)
 async def count_response_tokens(request: HttpRequest) -> ASGIApp:
     """How many tokens the model would read, by its own template and vocabulary; costs nothing."""
     call = await called(request)
     body = decoded(_DECODER, call.raw)
     with in_its_words():
-        count = await face_of(request).intake.count(await _asked(request, call, body), call.key)
+        asked = await _asked(request, call, body)
+        check_size(call.sent.size, media=bool(asked.request.images))
+        count = await face_of(request).intake.count(asked, call.key)
     return json_answer({"object": "response.input_tokens", "input_tokens": count})
 
 

@@ -152,3 +152,19 @@ async def test_a_body_may_be_larger_with_images_alone(faced: Faced) -> None:
             got = await http.post("/v1/chat/completions", json=shown(written(padded)))
             assert got.status_code == 200, got.text
             assert (await http.post("/v1/chat/completions", json=shown(written(bytes(16 << 20))))).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/responses/input_tokens"])
+async def test_what_may_be_sent_may_be_counted(faced: Faced, path: str) -> None:
+    padded = base64.b64encode(PNG + bytes(4 << 20)).decode()
+    if path.startswith("/v1/messages"):
+        image: Any = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": padded}}
+        large, plain = {"messages": [{"role": "user", "content": [image]}]}, {"messages": shown()["messages"]}
+    else:
+        image = {"type": "input_image", "image_url": f"data:image/png;base64,{padded}"}
+        large, plain = {"input": [{"role": "user", "content": [image]}]}, {"input": "Hello"}
+    async with faced.client() as http:
+        got = await http.post(path, json={"model": "letters", **large})
+        assert got.status_code == 200, got.text
+        got = await http.post(path, json={"model": "letters", **plain, "user": "x" * (5 << 20)})
+        assert (got.status_code, got.json()["error"]["code"]) == (413, "request_too_large")
