@@ -22,6 +22,7 @@ from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
 from coordinator.dispatch.state import Dispatch
 from coordinator.listening import Listener, bind, config
+from coordinator.observe import lag
 from coordinator.pinned import FOLDER, servable
 from coordinator.queue import sweep
 from coordinator.settings import Secrets, Settings, load_secrets
@@ -173,6 +174,7 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
 
 def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
     owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive), courier_of(hive).run()]
+    owned.append(lag.run())
     return [*owned, _paying(payer)] if payer else owned
 
 

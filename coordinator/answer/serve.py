@@ -18,6 +18,7 @@ from coordinator.api.hive import HttpRequest
 from coordinator.api.intake import Accepted, Sent
 from coordinator.api.repeats import body_hash, idempotency_key
 from coordinator.api.trace import Trace
+from coordinator.observe.series import CACHE as CACHED
 from coordinator.store.callers import KeyRow
 from coordinator.store.rows import JobView
 from coordinator.submit.prepare import servable
@@ -42,7 +43,9 @@ async def called(request: HttpRequest) -> Call:
     """Reads a request; raises Unauthorized without a good key, RequestError for a body that does not come."""
     received = perf_counter()
     key = await face_of(request).keys.caller(request)
+    reads_at = perf_counter()
     raw = await body_of(request)
+    received += perf_counter() - reads_at  # the time that a client takes to send is its own
     again = request.headers.get(RETRIES, "0").strip() not in ("", "0")
     sent = Sent(received, body_hash(request, raw), idempotency_key(request), again=again, size=len(raw))
     return Call(key, raw, sent)
@@ -83,6 +86,7 @@ async def _taken(request: HttpRequest, call: Call, asked: Submission) -> Taken:
     cache_key = key_of(asked, entry)
     if wish is not False and call.sent.idempotency_key is None:
         known = await face.answered(call.key.account_id, cache_key)
+        CACHED.labels("miss" if known is None else "hit").inc()
         if known is not None:
             return _again(face, call, asked.request, entry, *known)
     taken = await _made(face, call, msgspec.structs.replace(asked, cache_key=cache_key))

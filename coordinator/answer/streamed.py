@@ -13,6 +13,7 @@ from coordinator.api.answers import encoded
 from coordinator.api.errors import error_answer
 from coordinator.api.failures import failure_of
 from coordinator.api.gone import while_there
+from coordinator.api.metrics import refused
 from coordinator.api.sse import HEADERS, KEEP_ALIVE, SILENCE_S
 from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Status, Token
@@ -104,6 +105,7 @@ class Streamed:
 
     async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
         """Tells of a failure where it can still be told: in the status, or in a stream that has begun."""
+        refused(failure)
         if self._started:
             await self._write(send, self._teller.broken(failure), more=False)
         else:

@@ -14,6 +14,7 @@ from coordinator.api.answers import json_answer
 from coordinator.api.errors import error_answer
 from coordinator.api.failures import failure_of
 from coordinator.api.gone import while_there
+from coordinator.api.metrics import refused
 from coordinator.api.trace import Trace
 from coordinator.dispatch.relay import Ended, GoingAway, JobEvent, Token
 from coordinator.store.rows import JobView
@@ -100,6 +101,7 @@ class Whole:
         return json_answer(body, 200, self._trace.headers())
 
     async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
+        refused(failure)
         await error_answer(failure, self._trace.headers(), scope["path"])(scope, receive, send)
 
 

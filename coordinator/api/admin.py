@@ -1,4 +1,4 @@
-"""The operator's routes: API keys (in a file of their own), credit, metrics. All of them ask for the admin key."""
+"""The operator's routes: credit, and in files of their own API keys and metrics. All of them ask for the admin key."""
 
 import hmac
 from decimal import Decimal
@@ -12,13 +12,12 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 from litestar.types import ASGIApp
 
-from coordinator.api import admin_keys
-from coordinator.api.answers import Answer, json_answer
+from coordinator.api import admin_keys, scrape
+from coordinator.api.answers import json_answer
 from coordinator.api.bodies import body_of, decoded, stroops_of
 from coordinator.api.face import Face, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.keys import sent_secret, unauthorized
-from coordinator.api.metrics import EXPOSITION_TYPE, JOBS, PAID, WORKERS, exposition
 from coordinator.api.views import instant
 from coordinator.store import accounts
 from coordinator.store.engine import Connection, alone
@@ -56,17 +55,6 @@ async def grant_credit(request: HttpRequest, account_id: FromPath[UUID]) -> ASGI
         return json_answer(await _money(conn, account_id))
 
 
-@get("/metrics", name="metrics")
-async def metrics(request: HttpRequest) -> ASGIApp:
-    """Counts in the Prometheus text format."""
-    status = (await face_of(request).swarm.snapshot()).status
-    for state, count in status.jobs.items():
-        JOBS.labels(state).set(count)
-    WORKERS.set(status.active_nodes)
-    PAID.set(float(status.total_tokens_distributed))
-    return Answer(exposition(), EXPOSITION_TYPE)
-
-
 def admit_operator(connection: Connecting, _: BaseRouteHandler) -> None:
     """Raises Unauthorized unless the request was sent with the operator's own key."""
     secret = sent_secret(connection.headers.get)
@@ -76,7 +64,7 @@ def admit_operator(connection: Connecting, _: BaseRouteHandler) -> None:
         raise unauthorized(secret, openai=False)
 
 
-ROUTES: Final[list[Any]] = [*admin_keys.ROUTES, get_account, grant_credit, metrics]
+ROUTES: Final[list[Any]] = [*admin_keys.ROUTES, *scrape.ROUTES, get_account, grant_credit]
 
 
 async def _money(conn: Connection, account_id: UUID) -> dict[str, Any]:

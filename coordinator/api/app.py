@@ -15,6 +15,7 @@ from coordinator.api.errors import as_hive_error, body_at, error_headers, intern
 from coordinator.api.face import Face
 from coordinator.api.front import Front, log_bug
 from coordinator.api.hive import Hive, HttpRequest
+from coordinator.api.metrics import refused
 from coordinator.api.transport import networks
 from coordinator.openai import routes as openai
 from coordinator.thehive import v2, v3
@@ -60,6 +61,7 @@ def _explain(request: HttpRequest, failure: Exception) -> Response[bytes]:
     if error is None:
         log_bug(failure, route=request.scope.get("path_template") or "none")
         error = internal_error()
+    refused(error)
     headers = error_headers(error)
     if allow := getattr(failure, "headers", None):
         headers |= {name: value for name, value in allow.items() if name.lower() == "allow"}

@@ -10,7 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 from coordinator.api.answers import Answer, encoded
 from coordinator.api.auth import RATE_LIMITS
 from coordinator.api.errors import error_answer, internal_error
-from coordinator.api.metrics import REQUESTS, SECONDS
+from coordinator.api.metrics import REQUESTS, SECONDS, refused
 from coordinator.api.transport import Network, is_private_way
 from shared.errors import RequestError
 from shared.logs import bug
@@ -62,12 +62,14 @@ class Front:
     async def _http(self, asked: Any, receive: Receive, send: Send, *, private: bool) -> None:
         scope: Any = dict(asked)  # what the server knows of the request stays as it was, also where HEAD is read as GET
         exchange = Exchange(scope, receive, send, self._cors)
-        try:
-            await self._choose(scope, private=private)(scope, exchange.receive, exchange.send)
-        except Exception as e:  # noqa: BLE001 - the last resort: a bug must not take the connection's other requests
-            log_bug(e, request=exchange.id, route=exchange.route)
-            if not exchange.started:
-                await error_answer(internal_error())(scope, exchange.receive, exchange.send)
+        with structlog.contextvars.bound_contextvars(request=exchange.id):
+            try:
+                await self._choose(scope, private=private)(scope, exchange.receive, exchange.send)
+            except Exception as e:  # noqa: BLE001 - the last resort: a bug must not take the connection's other requests
+                log_bug(e, route=exchange.route)
+                refused(error := internal_error())
+                if not exchange.started:
+                    await error_answer(error)(scope, exchange.receive, exchange.send)
 
     def _choose(self, scope: Any, *, private: bool) -> ASGIApp:
         if not private:

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from coordinator.api.bodies import check_size
 from coordinator.api.hive import Hive
@@ -18,6 +19,7 @@ from coordinator.api.trace import Trace
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
 from coordinator.match.demand import Demand
+from coordinator.observe.series import SUBMIT, named
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL, State
 from coordinator.store import views
@@ -50,6 +52,7 @@ _ELSEWHERE: Final = frozenset({"invalid_model", "model_not_allowed", "no_workers
 """What is wrong with one model need not be wrong with the next."""
 
 Read = TypeVar("Read")
+log = structlog.get_logger()
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -174,7 +177,10 @@ class Intake:
         except BaseException:
             close(readers)
             raise
-        trace = Trace(id_, received=sent.received, accepted=perf_counter(), now=perf_counter)
+        accepted = perf_counter()
+        SUBMIT.observe(accepted - sent.received, named(id_))
+        log.debug("jobs are accepted", job=str(id_), jobs=len(jobs), joined=id_ != own)
+        trace = Trace(id_, received=sent.received, accepted=accepted, now=perf_counter)
         return Accepted(id_, jobs, planned, entry, trace, readers, created_at, joined=id_ != own)
 
     def _submitted(self, jobs: Sequence[NewJob], planned: list[Planned]) -> None:

@@ -37,7 +37,9 @@ async def submit_job(request: HttpRequest) -> ASGIApp:
     face = face_of(request)
     received = perf_counter()
     key = await face.keys.caller(request)
+    reads_at = perf_counter()
     raw = await body_of(request)
+    received += perf_counter() - reads_at  # the time that a client takes to send is its own
     body = decoded(_DECODER, raw)
     sent = Sent(received, body_hash(request, raw), idempotency_key(request, body.idempotency_key), size=len(raw))
     asked = submission(body, request.headers.get, face.groups, face.outside.allow)

@@ -1,11 +1,12 @@
-"""What this process counts for its operator; never a prompt, a result or a key."""
+"""What is counted of HTTP, and of the swarm as every coordinator sees it; and how all that is counted is told."""
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
 
-REGISTRY: Final = CollectorRegistry()
-"""One per process, as its counts are the process's."""
+from coordinator.observe.series import ERRORS, GUARDED, REGISTRY
+from shared.errors import HiveError
 
 REQUESTS: Final = Counter(
     "hive_http_requests_total", "HTTP requests by route and status", ["route", "method", "status"], registry=REGISTRY
@@ -24,9 +25,16 @@ JOBS: Final = Gauge("hive_jobs", "Jobs by state, all coordinators", ["state"], r
 WORKERS: Final = Gauge("hive_workers_online", "Workers online", registry=REGISTRY)
 PAID: Final = Gauge("hive_paid_gns", "GNS paid out since the beginning", registry=REGISTRY)
 
-EXPOSITION_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition() -> bytes:
-    """All of it in the Prometheus text format."""
-    return generate_latest(REGISTRY)
+def exposition(accept: str) -> tuple[bytes, str]:
+    """All of it and its content type: OpenMetrics, which has exemplars, where the `accept` header asks for it."""
+    encode, content_type = choose_encoder(accept)
+    return encode(REGISTRY), content_type
+
+
+def refused(error: HiveError) -> None:
+    """Counts a request that is answered with an error."""
+    ERRORS.labels(error.code).inc()
+    if error.code == "blocked_by_guardrail" and error.details is not None:
+        GUARDED.labels(error.details["guard"]).inc()

@@ -39,8 +39,9 @@ class Trace:
         return self._worker is not None
 
     def headers(self) -> dict[str, str]:
-        """The headers as far as they are known now: waiting time is from commit to the first worker, overhead from
-        the request's arrival to the commit."""
+        """The headers as far as they are known now: waiting time is from commit to the first worker (of all answers to the
+        request; nothing where it joined a job that had one), overhead from the request's arrival to the commit, without the
+        time in which the client sent its body."""
         headers = {
             "x-hive-job-id": str(self._job_id),
             "x-hive-overhead-ms": _ms(self._accepted - self._received),

@@ -20,9 +20,9 @@ class Stage(StrEnum):
 class Attempt:
     """One attempt; times in ms. `dropped_at` is when its worker's socket went away, None while it is there.
 
-    `reach` is how far it came, at `reached_at`: (1, prompt tokens read), then (2, output tokens). An attempt that is OVER
-    waits only for the transaction that says so: it takes no slot and no frame. `weak`: the worker said, when it got the
-    offer, that another program makes its tokens.
+    `reach` is how far it came, at `reached_at`: (1, prompt tokens read), then (2, output tokens), the first at `started_at`.
+    An attempt that is OVER waits only for the transaction that says so: it takes no slot and no frame. `weak`: the worker said,
+    when it got the offer, that another program makes its tokens.
     """
 
     job: Claimed
@@ -34,6 +34,7 @@ class Attempt:
     reach: tuple[int, int] = (0, 0)
     reached_at: int = 0
     started: bool = False
+    started_at: int = 0
     dropped_at: int | None = None
     weak: bool = False
 

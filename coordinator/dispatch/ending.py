@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from coordinator.observe import jobs as observed
 from coordinator.queue import moves
 from coordinator.settle.partial import Delivered
 from coordinator.store import held
@@ -31,6 +32,7 @@ async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
         d.relay.forget([job_id])
     if done is not None:
         d.hub.wake_ids(done.let_in)
+        observed.tell(done.over)
     return done is not None
 
 

@@ -14,6 +14,7 @@ from coordinator.dispatch.judging import judged
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Started
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import Dispatch
+from coordinator.observe.series import DECODE, DISPATCH, FIRST_TOKEN, named
 from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import NO_PROGRESS
 from coordinator.store import workers
@@ -88,6 +89,7 @@ def _about(
         case Accept():
             attempt.stage = Stage.RUNNING
             attempt.advance((1, 0), now)
+            DISPATCH.observe((now - attempt.offered_at) / 1000, named(attempt.job_id))
         case Progress():
             attempt.stage = Stage.RUNNING
             _progress(d, session, attempt, message, now)
@@ -141,7 +143,8 @@ def _tokens(d: Dispatch, session: Session, attempt: Attempt, message: Tokens) ->
         return
     begins = bool(message.ids) and not attempt.started
     if begins:
-        attempt.started = True
+        attempt.started, attempt.started_at = True, attempt.reached_at
+        FIRST_TOKEN.observe((attempt.started_at - attempt.offered_at) / 1000, named(attempt.job_id))
         d.relay.status(attempt.job_id, State.COMPUTING)
     d.relay.tokens(attempt.job_id, body.attempt, message.offset, message.ids, message.text, message.logprobs)
     if begins:  # the reader first: the committer would take its turn before the first word goes out
@@ -185,6 +188,8 @@ async def _done(d: Dispatch, session: Session, message: Done, now: int) -> None:
     else:
         verdict = judged(d, attempt, message, receipt)
     if isinstance(verdict, Finished):
+        if attempt.started:
+            DECODE.observe((now - attempt.started_at) / 1000, named(job_id))
         if attempt.body.task == "generate":  # vectors are no words: a reader takes them from the end
             d.relay.complete(job_id, message.ids, message.text)
         d.report(verdict)

@@ -11,8 +11,10 @@ from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.ending import delivered, ended_views
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Report, Started
 from coordinator.dispatch.state import Dispatch
+from coordinator.observe import jobs as observed, series
 from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
+from coordinator.queue.over import Over
 from coordinator.store.engine import Away, Connection
 from coordinator.store.rows import JobView, Outcome
 from shared.logs import bug
@@ -27,13 +29,14 @@ log = structlog.get_logger()
 
 class Moved(msgspec.Struct, frozen=True):
     """What one transaction did, to be told once it holds: outcomes by attempt, jobs that wait again, jobs that ended, the
-    ended ones as their readers see them, and the kinds of parked jobs that were let in."""
+    ended ones as their readers see them and as the log does, and the kinds of parked jobs that were let in."""
 
     outcomes: dict[Key, Outcome]
     back: set[UUID]
     over: set[UUID]
     views: dict[UUID, JobView]
     let_in: set[int]
+    ends: list[Over]
 
 
 async def run(d: Dispatch) -> None:
@@ -73,12 +76,14 @@ async def _one_by_one(d: Dispatch, batch: list[Report]) -> None:
 async def _write(d: Dispatch, batch: list[Report]) -> None:
     if not batch:
         return
-    async with d.engine.begin() as conn:
-        moved = await _move(d, conn, batch)
+    with series.COMMIT.time():
+        async with d.engine.begin() as conn:
+            moved = await _move(d, conn, batch)
     for report in batch:
         _tell(d, report, moved)
     d.hub.wake_ids(moved.let_in)
     d.relay.forget(moved.over - moved.views.keys())
+    observed.tell(moved.ends)
 
 
 async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
@@ -98,7 +103,7 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
     over |= {outcome.id for outcome in reported.outcomes if outcome.verdict != "late"}
     back = {job_id for job_id, state in reported.states.items() if state is State.PENDING}
     views = await ended_views(conn, [job_id for job_id in over if d.relay.is_read(job_id)])
-    return Moved(outcomes, back, over, views, reported.let_in)
+    return Moved(outcomes, back, over, views, reported.let_in, reported.over)
 
 
 def _tell(d: Dispatch, report: Report, moved: Moved) -> None:
@@ -107,7 +112,12 @@ def _tell(d: Dispatch, report: Report, moved: Moved) -> None:
             return
         case Finished():
             _acknowledge(d, report, moved.outcomes[report.attempt.key])
-        case Lost() | Declined() | GaveUp():
+        case Lost():
+            if report.attempt.job_id in moved.back | moved.over:
+                observed.lost(report.reason, again=report.attempt.job_id in moved.back)
+        case Declined():
+            series.DECLINED.inc()
+        case GaveUp():
             pass
         case _:
             assert_never(report)

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from coordinator.dispatch.waiting import wait_at_most
+from coordinator.observe.series import CALLBACKS
 from coordinator.outside.http import Outside
 from coordinator.outside.outcome import UnreachedError
 from coordinator.outside.schedule import AT_ONCE, PER_HOST, Due, admitted, outcome
@@ -104,8 +105,9 @@ class Courier:
                 return
             came = outcome(answer, tries, now, self._chance())
             await callbacks.record(conn, one.id, calls, came, now)
+        CALLBACKS.labels(came.state).inc()
         if came.state == "dead":
-            log.warning("a callback is given up", id=str(one.id), calls=calls, status=came.status)
+            log.warning("a callback is given up", job=str(one.id), calls=calls, status=came.status)
 
     async def _called(self, one: Due) -> int | str | None:
         """The status that was answered, or why there is none; None while there is nothing to tell."""
@@ -123,7 +125,7 @@ class Courier:
         except Away:
             raise
         except Exception as e:  # noqa: BLE001 - one callback that cannot be told must not keep all others from being sent
-            log.error("callback failed", id=str(one.id), **bug(e))
+            log.error("callback failed", job=str(one.id), **bug(e))
             return "could not be told, which is our fault"
 
     async def _unless_away(self, tasks: asyncio.TaskGroup) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from coordinator.queue.lifecycle import Event, State
 from coordinator.queue.limits import KEPT, STORED
+from coordinator.queue.over import Ends, Over
 from coordinator.settle import ledger
 from coordinator.settle.partial import Part
 from coordinator.settle.split import Split, own_share, split
@@ -21,18 +22,18 @@ from coordinator.store.rows import Payable, Result
 
 async def complete_all(
     conn: Connection, done: Sequence[tuple[Live, Result]], others: Sequence[tuple[Live, End]], now: datetime
-) -> set[int]:
+) -> Ends:
     """Ends locked jobs with their results, and `others` in the same go (see `end_all`); the receipts of results are kept."""
     if done:
         await receipts.insert(conn, (r for _, r in done), now)
     return await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now)
 
 
-async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime) -> set[int]:
+async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime) -> Ends:
     """Ends locked jobs: what they cost is owed to workers and pools, the rest of their holds is released. The hot rows
-    come last; with those locked the next parked jobs of the same keys are let in, whose kinds are returned."""
+    come last; with those locked the next parked jobs of the same keys are let in."""
     if not ends:
-        return set()
+        return Ends(set(), [])
     moved = await ended.end(conn, [end for _, end in ends], now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
     if told := Counter(job.parent or job.id for job, _ in ends if job.callback):
@@ -48,7 +49,8 @@ async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datet
     await limits.give_back(conn, _unused(ends))
     accounts = _sums([(job.account_id, job, end) for job, end in ends])
     await money.change(conn, accounts, _sums([(job.key_id, job, end) for job, end in ends]))
-    return await parked.promote(conn, {job.key_id for job, _ in ends if job.at_once is not None}, now)
+    let_in = await parked.promote(conn, {job.key_id for job, _ in ends if job.at_once is not None}, now)
+    return Ends(let_in, [Over(job, end, now) for job, end in ends])
 
 
 def failed(job: Live, code: str, message: str, part: Part, now: datetime) -> End:

@@ -7,7 +7,7 @@ so that no two transactions wait for each other.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from coordinator.queue import ending
 from coordinator.queue.lifecycle import Event, State, after
 from coordinator.queue.limits import DECLINED
+from coordinator.queue.over import Ends, Over
 from coordinator.settle.partial import NOTHING, Delivered
 from coordinator.store import ended, jobs
 from coordinator.store.changes import Live, Requeue
@@ -23,9 +24,11 @@ from coordinator.store.jobs import assign, claim
 from coordinator.store.rows import Ask, Assignment, Claimed, Outcome, Result
 
 __all__ = [
-    "Ask", "Assignment", "Cancelled", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign", "cancel", "claim",
-    "renew", "repair",
+    "LEASE_OVER", "Ask", "Assignment", "Cancelled", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign",
+    "cancel", "claim", "renew", "repair",
 ]  # fmt: skip
+
+LEASE_OVER: Final = "the lease ran out"
 
 Told = tuple[UUID, int, str, str]
 """A job, its attempt, its worker, and a reason."""
@@ -44,19 +47,21 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it: one outcome for each result, in their order, the new states of the other jobs that moved, and the
-    kinds of the parked jobs that were let in."""
+    """What became of it: one outcome for each result, in their order, the new states of the other jobs that moved, the
+    kinds of the parked jobs that were let in, and the jobs that are over."""
 
     outcomes: list[Outcome]
     states: dict[UUID, State]
     let_in: set[int]
+    over: list[Over]
 
 
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cancelled job was `before`, and the kinds of the parked jobs that were let in."""
+    """What a cancelled job was `before`, the kinds of the parked jobs that were let in, and the job that is over."""
 
     before: Live
     let_in: set[int]
+    over: list[Over]
 
 
 async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
@@ -86,9 +91,9 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
             job = live.pop(i)
             ends.append((job, ending.failed(job, code, message, part(job), now)))
     await jobs.requeue(conn, backs, now)
-    let_in = await ending.complete_all(conn, done, ends, now)
+    ended_ = await ending.complete_all(conn, done, ends, now)
     outcomes = await _outcomes(conn, told.finished, set(accepted.values()))
-    return Reported(outcomes=outcomes, states=states, let_in=let_in)
+    return Reported(outcomes=outcomes, states=states, let_in=ended_.let_in, over=ended_.over)
 
 
 async def repair(
@@ -98,16 +103,15 @@ async def repair(
     lost: Sequence[Live],
     now: datetime,
     delivered: Delivered = NOTHING,
-) -> set[int]:
+) -> Ends:
     """Does to jobs that this transaction has locked what the sweep found: their time is over, nobody reads them, or
-    their lease ran out. Returns the kinds of the parked jobs that were let in."""
+    their lease ran out."""
     part = delivered.part
     ends = [(job, ending.timed_out(job, part(job), now)) for job in expired]
     ends += [(job, ending.cancelled(job, "nobody reads it any more", part(job), now)) for job in orphaned]
-    reason = "the lease ran out"
     gone = [job for job in lost if after(job.state, Event.LOSE, job.lost + 1) is State.FAILED]
-    ends += [(job, ending.lost_for_good(job, reason, part(job), now)) for job in gone]
-    await jobs.requeue(conn, [_back(job, reason, now, lost=True) for job in lost if job not in gone], now)
+    ends += [(job, ending.lost_for_good(job, LEASE_OVER, part(job), now)) for job in gone]
+    await jobs.requeue(conn, [_back(job, LEASE_OVER, now, lost=True) for job in lost if job not in gone], now)
     return await ending.end_all(conn, ends, now)
 
 
@@ -118,8 +122,8 @@ async def cancel(
     job = (await jobs.lock(conn, [id_])).get(id_)
     if job is None:
         return None
-    let_in = await ending.end_all(conn, [(job, ending.cancelled(job, reason, delivered.part(job), now))], now)
-    return Cancelled(before=job, let_in=let_in)
+    done = await ending.end_all(conn, [(job, ending.cancelled(job, reason, delivered.part(job), now))], now)
+    return Cancelled(before=job, let_in=done.let_in, over=done.over)
 
 
 async def renew(

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import msgspec
 
+from coordinator.observe import jobs as observed
 from coordinator.queue import moves
 from coordinator.queue.limits import HANDOVER, IDEMPOTENCY, KEPT
+from coordinator.queue.over import Ends
 from coordinator.settle.partial import NOTHING, Delivered
 from coordinator.store import cached, ended, idempotency, jobs, parked, partitions
 from coordinator.store.changes import Live
@@ -64,20 +66,29 @@ async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable
         told = delivered(job.id for job in due)
         verdicts = [(job, verdict(job, now, ours=job.id in told.made)) for job in due]
         found = {v: [job for job, said in verdicts if said is v] for v in Verdict}
-        let_in = await moves.repair(
+        ends = await moves.repair(
             conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told
         )
+    _tell(found[Verdict.LOST], ends)
     async with engine.begin() as conn:
         purged = await ended.purge(conn, now, BATCH)
         forgotten = await idempotency.forget(conn, now - IDEMPOTENCY, BATCH)
         outdated = await cached.forget(conn, now - KEPT, BATCH)
         idle = await parked.idle(conn, BATCH)
-    let_in |= await _let_in(engine, idle, now)
+    let_in = ends.let_in | await _let_in(engine, idle, now)
     async with engine.begin() as conn:
         await partitions.make_partitions(conn, now.astimezone(UTC).date())
     more = BATCH in (len(due), purged, forgotten, outdated, len(idle))
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
     return Swept(lost, expired, orphaned, purged, more, frozenset(let_in))
+
+
+def _tell(lost: list[Live], ends: Ends) -> None:
+    """What was swept is counted and logged, now that it holds."""
+    over = {one.job.id for one in ends.over}
+    for job in lost:
+        observed.lost(moves.LEASE_OVER, again=job.id not in over)
+    observed.tell(ends.over)
 
 
 async def _let_in(engine: Engine, keys: list[UUID], now: datetime) -> set[int]:

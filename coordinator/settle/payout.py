@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from coordinator.observe.series import SETTLEMENT, named
 from coordinator.settle import attempts, batch as batches, credit
 from coordinator.settle.attempts import Block, Decide, Renew, Send, Step, Wait
 from coordinator.settle.batch import Fate
@@ -191,11 +192,14 @@ class Payer:
             if not await payouts.close_batch(conn, batch.id, _ending(step), now):
                 return
             orders = await payouts.orders(conn, batch.id)
+            paid: list[tuple[UUID, datetime]] = []
             if step.found.paid:
-                await _pay(conn, batch, orders, step.found, now)
+                paid = await _pay(conn, batch, orders, step.found, now)
             else:
                 await self._give_back(conn, batch, orders, step.found, now)
             await payouts.free_channel(conn, batch)
+        for job_id, owed_at in paid:
+            SETTLEMENT.observe((now - owed_at).total_seconds(), named(job_id))
         log.info("payout_decided", batch=batch.id, paid=step.found.paid, ledger=step.found.ledger, code=step.found.code)
 
     async def _give_back(
@@ -214,12 +218,16 @@ class Payer:
             log.error("treasury_cannot_pay", batch=batch.id, code=code, treasury=self.keys.treasury)
 
 
-async def _pay(conn: Connection, batch: BatchRow, orders: list[OrderRow], found: Found, now: datetime) -> None:
-    await payables.pay(conn, batch.id)
+async def _pay(
+    conn: Connection, batch: BatchRow, orders: list[OrderRow], found: Found, now: datetime
+) -> list[tuple[UUID, datetime]]:
+    """Writes that a batch is paid; the jobs that it paid for, each with the moment from which on that was owed."""
+    paid = await payables.pay(conn, batch.id)
     ends = [OrderEnd(op_index=o.op_index, state="paid", balance_id=found.balances.get(o.op_index)) for o in orders]
     await payouts.end_orders(conn, batch.id, ends)
     legs = [(order.recipient, order.amount) for order in orders]
     await money.post(conn, payout(now.date(), UUID(found.outer_hash[:32]), legs), now)
+    return paid
 
 
 def _ending(step: Decide) -> Ending:

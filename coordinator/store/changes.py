@@ -18,6 +18,10 @@ class Live(Row, frozen=True, kw_only=True):
     account_id: UUID
     key_id: UUID
     model: str
+    source: str
+    priority: str
+    created_at: datetime
+    assigned_at: datetime | None
     tokens_in: int
     max_tokens: int
     hold: int

@@ -92,6 +92,13 @@ def alone(engine: Engine) -> AbstractAsyncContextManager[Connection]:
     return found.connect()
 
 
+def connections(engine: Engine) -> tuple[int, int]:
+    """How many of the pool's connections are in use, and how many are open beside them."""
+    pool = engine.pool
+    assert isinstance(pool, _Pool), "connect makes no other"
+    return pool.checkedout(), pool.checkedin()
+
+
 @cache
 def statement(sql: str) -> TextClause:
     """The statement of a constant text: read once, for SQLAlchemy takes as long to read it as to run it."""

@@ -114,7 +114,8 @@ START = f"""
     SELECT day, id, attempt, '{Event.START}', :now, worker_pk FROM started RETURNING job_id
 """  # noqa: S608  # names and states of ours
 
-_LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, tokens_in, max_tokens, hold, reward, copy, at_once, lost,
+_LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, source, priority, created_at, assigned_at,
+    tokens_in, max_tokens, hold, reward, copy, at_once, lost,
     store, attached, due_at, lease_until, reader_until, token_ns, callback, parent"""
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""

@@ -139,13 +139,15 @@ UPDATE payables p SET state = 'reserved', batch_id = :batch, route = b.route FRO
 """)  # noqa: S608  # names of ours
 
 
-async def pay(conn: Connection, batch: int) -> int:
-    """The payables of a paid batch are paid; how many."""
+async def pay(conn: Connection, batch: int) -> list[tuple[UUID, datetime]]:
+    """The payables of a paid batch are paid; their jobs, and when they were owed."""
     found = await conn.execute(
-        text("UPDATE payables SET state = 'paid', reason = NULL WHERE batch_id = :id AND state = 'reserved'"),
+        text("""
+            UPDATE payables SET state = 'paid', reason = NULL WHERE batch_id = :id AND state = 'reserved'
+            RETURNING job_id, created_at"""),
         {"id": batch},
     )
-    return int(found.rowcount)
+    return [(row.job_id, row.created_at) for row in found]
 
 
 async def give_back(conn: Connection, batch: int, given: Sequence[GivenBack]) -> None:

@@ -1,4 +1,4 @@
-"""What is read of jobs to explain them: where they stand in the queue, and what became of their attempts."""
+"""What is read of jobs to explain them: where they stand in the queue, what became of their attempts, and how many wait."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,6 +13,9 @@ from shared.ids import day_of
 
 COUNTED: Final = 1000
 """Nobody is told of more jobs than these before their own."""
+
+SCRAPED: Final = 20_000
+"""So many waiting jobs are counted for the operator, in the queue and parked."""
 
 
 class Place(Row, frozen=True, kw_only=True):
@@ -42,6 +45,15 @@ class Try(Row, frozen=True, kw_only=True):
     reason: str | None
 
 
+class Lane(Row, frozen=True, kw_only=True):
+    """The waiting jobs of a priority, in the queue or `parked`, and when the oldest of them was made."""
+
+    priority: str
+    parked: bool
+    jobs: int
+    oldest: datetime
+
+
 _ids = Batch("w", day="date", id="uuid")
 PLACES = f"""
     SELECT j.id, j.kind_id, j.since, j.ready_at, j.parked, j.at_once, j.avoid,
@@ -66,6 +78,13 @@ TRIES = f"""
     FROM {_ids.sql} JOIN attempts a ON a.day = w.day AND a.job_id = w.id ORDER BY a.job_id, a.attempt
 """  # noqa: S608  # names of ours
 
+LANES = f"""
+    SELECT priority, parked, count(*) AS jobs, min(created_at) AS oldest FROM (
+        (SELECT priority, parked, created_at FROM jobs WHERE state = '{INITIAL}' AND NOT parked LIMIT {SCRAPED})
+        UNION ALL (SELECT priority, parked, created_at FROM jobs WHERE parked LIMIT {SCRAPED})) AS j
+    GROUP BY priority, parked
+"""  # noqa: S608  # numbers and states of ours
+
 
 async def places(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, Place]:
     """Where those of these jobs stand that are pending."""
@@ -79,3 +98,8 @@ async def tries(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, list[Try]]:
     for row in await conn.execute(statement(TRIES), _ids.bind((day_of(id_), id_) for id_ in ids)):
         found.setdefault(row.job_id, []).append(Try(**row._mapping))
     return found
+
+
+async def lanes(conn: Connection) -> list[Lane]:
+    """How many jobs wait, of up to SCRAPED in the queue and as many parked ones."""
+    return [Lane(**row._mapping) for row in await conn.execute(statement(LANES))]

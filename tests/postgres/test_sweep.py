@@ -25,6 +25,7 @@ NOTHING = Swept(lost=0, expired=0, orphaned=0, purged=0, more=False)
 def live(due: datetime, lease: datetime | None, reader: datetime | None) -> Live:
     return Live(
         id=UUID(int=1), state=State.ASSIGNED, attempt=1, worker_pk=WORKER, account_id=UUID(int=2), model="m", key_id=UUID(int=3),
+        source="v1", priority="interactive", created_at=NOW, assigned_at=NOW,
         tokens_in=1, max_tokens=1, hold=0, reward=None, copy=False, at_once=None, lost=0, store=False, attached=True, due_at=due,
         lease_until=lease, reader_until=reader,
     )  # fmt: skip

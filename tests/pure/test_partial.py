@@ -23,6 +23,7 @@ ENTRY = Entry(
 )  # fmt: skip
 LIVE = Live(
     id=JOB, state=State.COMPUTING, attempt=2, worker_pk=WORKER, account_id=UUID(int=1), key_id=UUID(int=2), model="m",
+    source="v1", priority="interactive", created_at=datetime.min.replace(tzinfo=UTC), assigned_at=None,
     tokens_in=50, max_tokens=100, hold=1_000_000, reward=None, copy=False, at_once=None, lost=0, store=False, attached=True,
     due_at=datetime.max.replace(tzinfo=UTC), lease_until=None, reader_until=None,
 )  # fmt: skip

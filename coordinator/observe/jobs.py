@@ -1,0 +1,65 @@
+"""What is told of a job that has ended: one line in the log, and its part of the counts."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from coordinator.observe.series import ENDED, LOST, QUEUE, RETRIES, TOKENS, named
+from coordinator.queue.over import Over
+
+log = structlog.get_logger()
+
+_REASONS: Final = {
+    "no progress for 15 s": "silent",
+    "the worker went away": "gone",
+    "the lease ran out": "lease",
+}
+
+
+def tell(over: Iterable[Over]) -> None:
+    """Logs and counts jobs whose end is committed."""
+    for one in over:
+        _count(one)
+        log.info("a job ended", **_line(one))
+
+
+def lost(reason: str, *, again: bool) -> None:
+    """Counts an attempt that was lost for this reason; `again`: its job waits for another."""
+    LOST.labels("rejected" if reason.startswith("rejected:") else _REASONS.get(reason, "worker")).inc()
+    if again:
+        RETRIES.inc()
+
+
+def _line(one: Over) -> dict[str, object]:
+    """Never what was asked or said, and never whose it is."""
+    job, end = one.job, one.end
+    return {
+        "job": str(job.id),
+        "parent": str(job.parent) if job.parent else None,
+        "model": job.model,
+        "source": job.source,
+        "state": end.state.value,
+        "error": end.error_code,
+        "attempts": job.attempt,
+        "lost": job.lost + end.lost,
+        "queue_ms": _ms(job.created_at, job.assigned_at or one.at),
+        "run_ms": _ms(job.assigned_at, one.at),
+        "tokens_in": end.tokens_in,
+        "tokens": end.tokens_out,
+        "worker": job.worker_pk,
+    }
+
+
+def _count(one: Over) -> None:
+    job, end, name = one.job, one.end, named(one.job.id)
+    ENDED.labels(end.state.value, job.source).inc()
+    for direction, many in (("in", end.tokens_in or 0), ("cached", end.cached_tokens), ("out", end.tokens_out)):
+        TOKENS.labels(job.model, direction).inc(many)
+    if job.assigned_at is not None:
+        QUEUE.labels(job.priority).observe((job.assigned_at - job.created_at).total_seconds(), name)
+
+
+def _ms(start: datetime | None, end: datetime) -> int | None:
+    return None if start is None else round((end - start).total_seconds() * 1000)
