@@ -14,7 +14,7 @@ from tests.swarm.whole import OVER, Swarm
 
 CHAT = {"model": "hive-nano", "messages": [{"role": "user", "content": "What is the capital of Italy?"}]}
 SAID = "The capital is Rome."
-NASTY, GOOD, AT_ONCE = 150, 60, 12
+NASTY, GOOD, AT_ONCE = 80, 30, 12
 FACES = [
     "/v1/chat/completions",
     "/v1/completions",
