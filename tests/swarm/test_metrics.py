@@ -60,7 +60,7 @@ async def test_an_exemplar_leads_to_the_job_where_openmetrics_is_asked_for(swarm
     async with swarm.client() as http:
         job = await submitted(http)
         await swarm.ended(http, job)
-    families = {family.name: family for family in openmetrics(await scraped(swarm, OPENMETRICS))}
+    families = {family.name: family for family in openmetrics(await scraped(swarm, OPENMETRICS))}  # type: ignore[no-untyped-call]
     marks = {
         sample.exemplar.labels["job"]
         for name in ("hive_job_queue_seconds", "hive_submit_seconds", "hive_dispatch_seconds")
