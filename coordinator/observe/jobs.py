@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 from coordinator.observe.series import ENDED, LOST, QUEUE, RETRIES, TOKENS, named
 from coordinator.queue.over import Over
@@ -53,12 +55,29 @@ def _line(one: Over) -> dict[str, object]:
 
 
 def _count(one: Over) -> None:
-    job, end, name = one.job, one.end, named(one.job.id)
-    ENDED.labels(end.state.value, job.source).inc()
-    for direction, many in (("in", end.tokens_in or 0), ("cached", end.cached_tokens), ("out", end.tokens_out)):
-        TOKENS.labels(job.model, direction).inc(many)
+    job, end = one.job, one.end
+    _ended(end.state.value, job.source).inc()
+    for direction, many in (("in", end.tokens_in), ("cached", end.cached_tokens), ("out", end.tokens_out)):
+        if many:
+            _tokens(job.model, direction).inc(many)
     if job.assigned_at is not None:
-        QUEUE.labels(job.priority).observe((job.assigned_at - job.created_at).total_seconds(), name)
+        _queue(job.priority).observe((job.assigned_at - job.created_at).total_seconds(), named(job.id))
+
+
+@cache
+def _ended(state: str, source: str) -> Counter:
+    """A series is looked up once: that takes longer than to count."""
+    return ENDED.labels(state, source)
+
+
+@cache
+def _tokens(model: str, direction: str) -> Counter:
+    return TOKENS.labels(model, direction)
+
+
+@cache
+def _queue(priority: str) -> Histogram:
+    return QUEUE.labels(priority)
 
 
 def _ms(start: datetime | None, end: datetime) -> int | None:
