@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -16,7 +17,8 @@ from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
 from coordinator.api.told import courier_of
-from coordinator.dispatch import ending, loops, watch
+from coordinator.bus import Alone, Bus, Nats, subject_name
+from coordinator.dispatch import elsewhere, ending, loops, watch
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
@@ -80,17 +82,23 @@ class Hive:
         """Who reads what."""
         return self.dispatch.relay
 
+    async def look_elsewhere(self) -> None:
+        """Reads which workers are online at other coordinators; raises Away."""
+        await elsewhere.look(self.dispatch)
+
 
 def build(settings: Settings, url: str) -> Hive:
     """Makes the parts of a coordinator on the database at `url`; nothing runs yet."""
-    secrets = load_secrets(settings.state_dir)
+    secrets = load_secrets(settings.secrets_folder)
     engine, kinds = connect(url), KindCache()
     models = servable(settings.state_dir / FOLDER, lambda problem: log.warning("model_left_out", reason=problem))
     vocabularies = {name: Vocabulary(entry.path) for name, entry in models.items()}
+    name = subject_name(f"{socket.gethostname()}-{settings.port}-{token_hex(4)}")
     dispatch = Dispatch(
         engine=engine,
         key=secrets.server_key,
-        name=f"{socket.gethostname()}:{settings.port}",
+        name=name,
+        bus=_bus(settings, secrets, name),
         public_host=settings.public_host,
         geo_digest=index.load().digest,
         catalogue=models,
@@ -100,6 +108,12 @@ def build(settings: Settings, url: str) -> Hive:
     )
     writer, keys = Writer(engine), _ledger_keys(settings)
     return Hive(settings, secrets, engine, dispatch, writer, kinds, models, vocabularies, _now, keys)
+
+
+def _bus(settings: Settings, secrets: Secrets, name: str) -> Bus:
+    if not settings.nats_url:
+        return Alone()
+    return Nats(settings.nats_url, fleet=public_key(secrets.server_key)[:16], name=name)
 
 
 def _ledger_keys(settings: Settings) -> LedgerKeys | None:

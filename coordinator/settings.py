@@ -33,11 +33,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `groups` are the operator's own jurisdictions, each a comma list (`DACH=DE,AT,CH;OTHER=…` in the environment).
     `callback_allow` are the addresses, CIDR blocks and `host:port` that callers may name besides public ones.
     `default_model` serves those requests of thehive's V2 that name none. `guards` look at requests that choose none.
+    The files of an account may have `file_quota` bytes in all.
+    Coordinators of one fleet share a database, the secrets in `secrets_dir` (`state_dir` where it is not set) and the NATS
+    servers at `nats_url` (several by comma).
     Without `database_url` an embedded PostgreSQL runs in `state_dir`; without `horizon_url` nothing is paid out.
     """
 
     state_dir: Path
+    secrets_dir: Path | None = None
     database_url: str = ""
+    nats_url: str = ""
     host: str = "127.0.0.1"
     port: Port = 8080
     admin_host: str = "127.0.0.1"
@@ -54,12 +59,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     callback_allow: list[str] = []
     default_model: str = ""
     guards: list[str] = []
+    file_quota: Count = 2 * 2**30
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ready_file: Path | None = None
 
+    @property
+    def secrets_folder(self) -> Path:
+        """Where the secrets are."""
+        return self.secrets_dir or self.state_dir
+
 
 class Secrets(msgspec.Struct, frozen=True):
-    """The coordinator's own: fleet signing key, the key of the API-key hashes, the admin key."""
+    """A fleet's own, the same at all of its coordinators: signing key, the key of the API-key hashes, the admin key."""
 
     server_key: SigningKey
     pepper: bytes
@@ -88,13 +99,13 @@ def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Pa
         raise RequestError(f"The coordinator's settings do not hold: {str(e).replace('`$.', '`')}.") from e
 
 
-def load_secrets(state_dir: Path) -> Secrets:
-    """The coordinator's secrets, made at first use in `state_dir` (files of mode 600); raises RequestError if one of the
-    files is damaged or others may read it."""
+def load_secrets(folder: Path) -> Secrets:
+    """The secrets in `folder`, made at first use (files of mode 600); raises RequestError if one of the files is damaged or
+    others may read it."""
     return Secrets(
-        server_key=SigningKey(_kept(state_dir / "server.key")),
-        pepper=_kept(state_dir / "pepper.key"),
-        admin_key=_admin_key(state_dir / ADMIN_KEY_FILE),
+        server_key=SigningKey(_kept(folder / "server.key")),
+        pepper=_kept(folder / "pepper.key"),
+        admin_key=_admin_key(folder / ADMIN_KEY_FILE),
     )
 
 

@@ -56,3 +56,6 @@ class Hive(Protocol):
     def network(self) -> str | None: ...
     @property
     def clock(self) -> Callable[[], datetime]: ...
+
+    async def look_elsewhere(self) -> None:
+        """Know which workers are online at other coordinators, as of a second ago at most."""

@@ -139,7 +139,7 @@ class Intake:
         spec = kind_of(submission, entry, size, account_id=key.account_id, owns=owns)
         kind = hive.kinds.known(spec)
         if kind is None or not hive.hub.anyone(kind):
-            self._refuse_if_nobody(spec, submission)
+            await self._refuse_if_nobody(spec, submission)
         return Planned(request, size.tokens_in, size.max_tokens, kind or await self._kind(spec))
 
     def _refuse_if_spent(self, key: KeyRow, sent: Sent) -> None:
@@ -154,7 +154,13 @@ class Intake:
         requests = await with_images([plan.request for plan in planned], self._outside)
         return [msgspec.structs.replace(plan, request=request) for plan, request in zip(planned, requests, strict=True)]
 
-    def _refuse_if_nobody(self, spec: KindSpec, submission: Submission) -> None:
+    async def _refuse_if_nobody(self, spec: KindSpec, submission: Submission) -> None:
+        """Nobody is refused before it was looked who is at other coordinators now."""
+        try:
+            refuse_if_nobody(self._hive.hub.counts(spec), submission)
+            return
+        except HiveError:
+            await self._hive.look_elsewhere()
         try:
             refuse_if_nobody(self._hive.hub.counts(spec), submission)
         except Unavailable:

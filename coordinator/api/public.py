@@ -63,7 +63,7 @@ async def health(request: HttpRequest) -> ASGIApp:
     face = face_of(request)
     await face.swarm.snapshot()
     now = written(face.hive.clock())
-    return json_answer({"status": "ok", "timestamp": now, "workers_online": len(face.hive.hub.sessions)})
+    return json_answer({"status": "ok", "timestamp": now, "workers_online": face.hive.hub.online})
 
 
 ROUTES: Final[list[Any]] = [swarm_status, swarm_models, swarm_workers, swarm_worker, receipt, health, *guards.ROUTES]

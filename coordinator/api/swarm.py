@@ -75,12 +75,13 @@ class Swarm:
         async with alone(hive.engine) as conn:
             numbers = await views.status_numbers(conn)
             rows = await workers.registered_since(conn, hive.clock() - REGISTERED)
-        running = {pk: hive.hub.attempts.taken(pk) for pk in hive.hub.sessions}
+        running = dict.fromkeys(hive.hub.elsewhere.workers, 0)
+        running |= {pk: hive.hub.attempts.taken(pk) for pk in hive.hub.sessions}
         shown = [shown_worker(row, running) for row in rows]
         now = status(
             numbers,
             shown,
-            [session.facts.cell for session in hive.hub.sessions.values()],
+            {facts.cell for pk in running if (facts := hive.hub.facts_of(pk)) is not None},
             tokens_per_second=self._rate(numbers),
             models=sum(model.is_ready for model in self.models()),
             ledger=ledger_of(hive.network),

@@ -57,10 +57,12 @@ JobEvent = Status | Token | Ended
 
 
 class Channel:
-    """One job's log of events and the ids that were relayed; frames of any attempt but the current one are dropped."""
+    """One job's log of events and the ids that were relayed; frames of any attempt but the current one are dropped. `number`
+    tells the logs of one coordinator apart."""
 
-    def __init__(self, job_id: UUID) -> None:
+    def __init__(self, job_id: UUID, number: int = 0) -> None:
         self.job_id = job_id
+        self.number = number
         self.events: list[JobEvent] = []
         self.ids: list[int] = []
         self.chars = 0
@@ -98,11 +100,14 @@ class Channel:
         tokens = self._base[0] if self._rejected else len(self.ids)
         return Made(self.attempt, self._worker_pk, tokens, 0 if self._rejected else own, self._held)
 
-    def assigned(self, attempt: int, worker: WorkerPublic, held: int = 0) -> None:
-        """An attempt begins: it continues from all that was relayed, and frames of earlier ones are fenced off; `held` are
-        the tokens that images in the prompt are held for."""
+    def assigned(self, attempt: int, worker: WorkerPublic, held: int = 0, base: tuple[int, int] | None = None) -> None:
+        """An attempt begins: it continues from all that was relayed, or from the `base` (tokens, characters) that another
+        coordinator knew, and frames of earlier ones are fenced off; one that was heard of continues from where it did.
+        `held` are the tokens that images in the prompt are held for."""
+        if base is None:
+            base = self._base if attempt == self.attempt else (len(self.ids), self.chars)
         self.attempt, self._worker_pk, self._rejected, self._held = attempt, worker.pk, False, held
-        self._base = self._cursor = (len(self.ids), self.chars)
+        self._base = self._cursor = base
         self.status(State.ASSIGNED, worker)
 
     def status(self, state: State, worker: WorkerPublic | None = None) -> None:
@@ -129,7 +134,7 @@ class Channel:
         self._cursor = (offset + len(ids), self._cursor[1] + len(text))
         if len(ids) <= known_ids and len(text) <= known_text:
             return False
-        self._append(ids[known_ids:], text[known_text:], logprobs[known_ids:])
+        self.append(ids[known_ids:], text[known_text:], logprobs[known_ids:])
         return True
 
     def agrees(self, ids: Sequence[int], text: str) -> bool:
@@ -141,7 +146,7 @@ class Channel:
         """Brings whatever of the current attempt's result (which `agrees`) was not relayed yet."""
         rest = ids[len(self.ids) - self._base[0] :], text[self.chars - self._base[1] :]
         if rest[0] or rest[1]:
-            self._append(*rest)
+            self.append(*rest)
 
     def rewind(self, read_up_to: int) -> bool:
         """Takes back the current attempt's tokens, whose result does not stand; False if events up to id `read_up_to`
@@ -156,13 +161,26 @@ class Channel:
         return True
 
     def end(self, view: JobView) -> None:
-        """The last event; a second end changes nothing."""
+        """The last event; a second end changes nothing. A result that is not what its readers were told the beginning of
+        (another coordinator had it made anew, knowing less) must not look like the rest of it."""
         if not self.ended:
-            self.events.append(Ended(len(self.events) + 1, view))
+            stands = view.result_text is None or view.result_text.startswith(self.text)
+            self.events.append(Ended(len(self.events) + 1, view if stands else _made_anew(view)))
 
-    def _append(self, ids: Sequence[int], text: str, logprobs: Sequence[Logprob] = ()) -> None:
+    def append(self, ids: Sequence[int], text: str, logprobs: Sequence[Logprob] = ()) -> None:
+        """These tokens and this text follow what is there."""
         self.ids.extend(ids)
         self._parts.append(text)
         self.chars += len(text)
         told = list(ids) if logprobs else []
         self.events.append(Token(len(self.events) + 1, len(self.ids) - 1, text, len(ids), told, list(logprobs)))
+
+
+def _made_anew(view: JobView) -> JobView:
+    why = (
+        "Another worker had to make this answer anew, and it begins differently from what was streamed; "
+        f"GET /hive/jobs/{view.id} tells all of it."
+    )
+    return msgspec.structs.replace(
+        view, status=State.FAILED, error_code="job_failed", error_message=why, result_text=None
+    )

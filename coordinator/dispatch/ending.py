@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from coordinator.dispatch import telling
 from coordinator.observe import jobs as observed
 from coordinator.queue import moves
 from coordinator.settle.partial import Delivered
 from coordinator.store import held
-from coordinator.store.engine import Away, Connection
+from coordinator.store.engine import Away, Connection, alone
 from coordinator.store.rows import JobView
 from shared.protocol.messages import Cancel
 
@@ -22,7 +23,13 @@ TRIES: Final = 4
 
 
 async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
-    """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
+    """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. The coordinator that has
+    its worker does it where it answers: it knows what was made. Raises Away."""
+    if d.bus.connected and d.hub.attempts.of_job(job_id) is None:
+        async with alone(d.engine) as conn:
+            holder = await held.holder(conn, job_id)
+        if holder not in (None, d.name) and await telling.asked_elsewhere(d, job_id, reason, holder):
+            return True
     async with d.engine.begin() as conn:
         done = await moves.cancel(conn, job_id, reason, d.clock(), delivered(d, [job_id]))
         ended = await ended_views(conn, [job_id] if done is not None else [])
@@ -30,6 +37,7 @@ async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
         stop(d, job_id, reason)
         d.relay.end(view)
         d.relay.forget([job_id])
+    telling.over(d, ended)
     if done is not None:
         d.hub.wake_ids(done.let_in)
         observed.tell(done.over)
@@ -49,16 +57,20 @@ async def one_round(d: "Dispatch") -> bool:
 
     A client may leave while its job is being submitted: what is not there yet is looked for a few times.
     """
-    again = False
-    for job_id, tries in d.relay.take_abandoned().items():
-        try:
-            left = TRIES if await cancel(d, job_id, "its reader left") else tries + 1
-        except Away:
-            left = 0
-        if left < TRIES:
-            d.relay.abandon(job_id, left)
-            again = True
-    return again
+    left = d.relay.take_abandoned()
+    tries = await asyncio.gather(*(_tried(d, job_id, tried) for job_id, tried in left.items()))
+    again = {job_id: tried for job_id, tried in zip(left, tries, strict=True) if tried < TRIES}
+    for job_id, tried in again.items():
+        d.relay.abandon(job_id, tried)
+    return bool(again)
+
+
+async def _tried(d: "Dispatch", job_id: UUID, tries: int) -> int:
+    """How often a job was not there to be cancelled, TRIES once it needs no more of them."""
+    try:
+        return TRIES if await cancel(d, job_id, "its reader left") else tries + 1
+    except Away:
+        return 0
 
 
 def delivered(d: "Dispatch", job_ids: Iterable[UUID]) -> Delivered:
@@ -77,6 +89,7 @@ async def announce(d: "Dispatch", job_ids: Iterable[UUID]) -> None:
         stop(d, job_id, str(view.status))
         d.relay.end(view)
         d.relay.forget([job_id])
+    telling.over(d, ended)
 
 
 def stop(d: "Dispatch", job_id: UUID, reason: str) -> None:

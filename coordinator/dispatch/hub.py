@@ -1,13 +1,14 @@
 """Who is there: live sessions, registered workers, which kinds of jobs wait, and how they fit each other."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from coordinator.dispatch.attempts import Attempts
+from coordinator.dispatch.elsewhere import Elsewhere
 from coordinator.dispatch.session import Session
 from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.match.score import Bench, Fit, fit
@@ -58,20 +59,23 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Hub:
-    """The live state of one coordinator, on the event loop's thread."""
+    """The live state of one coordinator, on the event loop's thread. The register does not know yet of those that `left`."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.served = Served()
+        self.elsewhere = Elsewhere()
         self.attempts = Attempts()
         self.work = asyncio.Event()
         self.arrived = asyncio.Event()
+        self.left: set[str] = set()
         self._missed: dict[KindSpec, int] = {}
         self._registered: dict[str, WorkerFacts] = {}
         self._owners: set[UUID] = set()
         self._struck: set[str] = set()
         self._kinds: dict[int, Kind] = {}
         self._waiting: set[int] = set()
+        self._news: set[int] = set()
         self._fresh: list[NewJob] = []
         self._fits: dict[int, dict[str, Fit]] = {}
 
@@ -82,6 +86,7 @@ class Hub:
             older.close(CloseCode.SUPERSEDED, "the same worker connected again")
         self.sessions[session.pk] = session
         self._struck.discard(session.pk)
+        self.left.discard(session.pk)
         self.changed(session, session.facts)
         self.arrived.set()
 
@@ -90,6 +95,7 @@ class Hub:
         if self.sessions.get(session.pk) is not session:
             return False
         del self.sessions[session.pk]
+        self.left.add(session.pk)
         self.served.drop(session.pk)
         for fits in self._fits.values():
             fits.pop(session.pk, None)
@@ -108,14 +114,29 @@ class Hub:
                 fits[facts.pk] = found
         self.work.set()
 
-    def register(self, workers: Iterable[WorkerFacts]) -> None:
-        """The workers seen within 24 h, as the database had them a moment ago; what happened here is known better, but for
-        whose a worker is."""
+    def register(self, workers: Iterable[WorkerFacts], elsewhere: Collection[str] = (), now: int = 0) -> None:
+        """The workers seen within 24 h, as the database had them at `now` (ms), and which of them are online `elsewhere`;
+        what happened here is known better, but for whose a worker is."""
         known = {worker.pk: worker for worker in workers if worker.pk not in self._struck}
         for pk in self.sessions.keys() & known.keys():
             self.own(pk, known[pk].owner)
         self._registered = known | {pk: session.facts for pk, session in self.sessions.items()}
         self._owners = {worker.owner for worker in self._registered.values() if worker.owner is not None}
+        away = {pk: known[pk] for pk in known.keys() & elsewhere if pk not in self.sessions}
+        self.gone_elsewhere(self.elsewhere.workers.keys() - away.keys())
+        self.elsewhere.put(away, now)
+        for facts in away.values():
+            self.served.put(facts)
+
+    def gone_elsewhere(self, pks: Iterable[str]) -> None:
+        """These workers are not at other coordinators any more."""
+        for pk in self.elsewhere.drop(pks) - self.sessions.keys():
+            self.served.drop(pk)
+
+    @property
+    def online(self) -> int:
+        """How many workers are online, here or elsewhere."""
+        return len(self.sessions.keys() | self.elsewhere.workers.keys())
 
     def own(self, pk: str, owner: UUID | None) -> None:
         """The worker belongs to this account from now on, or to none."""
@@ -156,6 +177,7 @@ class Hub:
         """This job was committed here a moment ago: the next round gives it away without a look, at once; that of a key with
         a cap may be parked, so it is looked for."""
         self._know(kind)
+        self._news.add(kind.id)
         if job.limits.at_once is None:
             self._fresh.append(job)
         else:
@@ -166,6 +188,7 @@ class Hub:
         """Jobs of these kinds wait, again or for the first time; the next round looks for those that are known here."""
         if known := self._kinds.keys() & kind_ids:
             self._waiting |= known
+            self._news |= known
             self.work.set()
 
     def take_waiting(self) -> tuple[set[int], list[NewJob]]:
@@ -176,6 +199,11 @@ class Hub:
         self.work.clear()
         first = [job for job in fresh if job.kind_id not in waiting]
         return waiting, sorted(first, key=lambda job: tag(job.created_at, job.priority))
+
+    def take_unserved(self) -> list[Kind]:
+        """The kinds of jobs that came here, or came back, since this was last asked and may wait yet: others might do them."""
+        unserved, self._news = self._news & self._waiting, set()
+        return [self._kinds[kind_id] for kind_id in unserved]
 
     def waits(self) -> bool:
         """Whether a job may be pending of some kind that is known here."""
@@ -201,9 +229,9 @@ class Hub:
         return {kind.id: dict(self._fits_of(kind)) for kind in known}
 
     def anyone(self, kind: Kind) -> bool:
-        """Whether some worker online may do jobs of this kind; the rules run once per pair."""
+        """Whether some worker online, here or elsewhere, may do jobs of this kind; the rules run once per pair."""
         self._know(kind)
-        return bool(self._fits_of(kind))
+        return bool(self._fits_of(kind)) or self.elsewhere.takes(kind)
 
     def may(self, kind_id: int, facts: WorkerFacts) -> bool:
         """Whether a worker of these facts may be offered a job of this kind at all, now or later; no for a kind that is
@@ -222,17 +250,19 @@ class Hub:
         return 0 if bench is None else max(0, bench.slots - bench.taken)
 
     def counts(self, kind: Kind | KindSpec, now: int = 0) -> Counts:
-        """How many workers pass each rule; with `now` (ms) given, a worker that rests is not free."""
-        verdicts = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}
-        passed = [sum(_passes(verdict, rule) for verdict in verdicts.values()) for rule in _ORDER]
-        eligible = [pk for pk, verdict in verdicts.items() if not isinstance(verdict, Reason)]
+        """How many workers pass each rule; with `now` (ms) given, a worker that rests is not free, and one that is elsewhere
+        is not known to be."""
+        here = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}
+        away = [why_not(facts, kind) for pk, facts in self.elsewhere.workers.items() if pk not in here]
+        passed = [sum(_passes(verdict, rule) for verdict in (*here.values(), *away)) for rule in _ORDER]
+        eligible = [pk for pk, verdict in here.items() if not isinstance(verdict, Reason)]
         benches = (self._bench(self.sessions[pk], now) for pk in eligible)
         free = sum(bench.taken < bench.slots for bench in benches)
         possible = sum(not isinstance(why_not(facts, kind), Reason) for facts in self._registered.values())
         by_rule = dict(zip(_PASSED, passed, strict=True))
         return Counts(
             registered=len(self._registered),
-            online=len(self.sessions),
+            online=self.online,
             free=free,
             possible=possible,
             **by_rule,

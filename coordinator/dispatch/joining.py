@@ -33,7 +33,7 @@ async def admit(d: Dispatch, end: CoordinatorEnd, hello: WorkerHello) -> Admitte
         if row.state in ("suspended", "revoked"):
             return closed(CloseCode.REVOKED, f"this worker is {row.state}")
         facts = facts_of(row.pk, place, said, tier=row.tier, evidence=CLAIMED, catalogue=d.catalogue, owner=row.owner)
-        session = Session(end, facts, public_of(facts, row.handle), d.now_ms())
+        session = Session(end, facts, public_of(facts, row.handle), d.now_ms(), row.session)
         held = await resume.verdicts(d, session, hello.resume[:MAX_HELD], d.now_ms())
     except Away:
         return closed(CloseCode.OVERLOAD, "the coordinator's database is away; try again in a moment")
@@ -67,4 +67,5 @@ async def _registered(d: Dispatch, hello: WorkerHello, cell: int, countries: lis
             capabilities=msgspec.json.encode(said),
             countries=countries,
             now=now,
+            coordinator=d.name,
         )

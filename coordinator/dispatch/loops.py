@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from coordinator.dispatch import ending, results, rounds, standing, wanted, watch
+from coordinator.dispatch import ending, hearing, results, rounds, standing, wanted, watch
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import Dispatch
 from shared.protocol.messages import CloseCode, Drain
@@ -21,6 +21,7 @@ async def run(d: Dispatch) -> None:
         loops.create_task(ending.run(d))
         loops.create_task(standing.run(d))
         loops.create_task(wanted.run(d))
+        loops.create_task(hearing.run(d))
 
 
 def drain(d: Dispatch, reconnect_ms: int) -> list[Session]:

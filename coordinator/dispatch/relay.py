@@ -2,9 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import count
 from uuid import UUID
 
+import msgspec
+
+from coordinator.dispatch.between import Said
 from coordinator.dispatch.channel import Channel, Ended, JobEvent, Status, Token, WorkerPublic
+from coordinator.dispatch.followers import Followers
+from coordinator.dispatch.mirror import Mirror
 from coordinator.queue.lifecycle import State
 from coordinator.settle.partial import Made
 from coordinator.store.rows import JobView
@@ -29,6 +35,7 @@ class Reader:
         self.attached = attached
         self.position = 0
         self.news = asyncio.Event()
+        self._ahead = False
         self._relay = relay
         self._channel = channel
 
@@ -62,7 +69,10 @@ class Reader:
     def next_event(self) -> JobEvent | None:
         """The next event if it is there already, without waiting."""
         if self.position >= len(self._channel.events):
-            return None
+            if not (self._ahead and self.ended):
+                return None
+            self.position = len(self._channel.events) - 1
+        self._ahead = False
         event = self._channel.events[self.position]
         self.position += 1
         self._relay.was_read(self.job_id, self.position)
@@ -70,9 +80,11 @@ class Reader:
 
     def seek(self, after_id: int) -> None:
         """The next event is the one after the event `after_id` (0: the first); the end is told again to whoever names
-        it, or an id that this log, begun anew after a restart, does not have."""
+        it, or an id that this log, begun anew after a restart, does not have. Of a log that is not here yet it is waited
+        for."""
         most = len(self._channel.events) - self._channel.ended
-        self.position = min(max(after_id, 0), most)
+        self._ahead = not self._channel.events
+        self.position = max(after_id, 0) if self._ahead else min(max(after_id, 0), most)
 
     def close(self) -> None:
         """Stops reading; where the last attached reader of an unfinished job leaves, the job is cancelled."""
@@ -80,11 +92,19 @@ class Reader:
 
 
 class Relay:
-    """The logs of all jobs that are read or computed here. All of it runs on the event loop's thread."""
+    """The logs of all jobs that are read or computed here. All of it runs on the event loop's thread. `followers` read them
+    at other coordinators: `changed` is called when the log of such a job has grown."""
 
-    def __init__(self, cancel: Callable[[UUID, str], Awaitable[bool]]) -> None:
+    def __init__(
+        self, cancel: Callable[[UUID, str], Awaitable[bool]], changed: Callable[[UUID], None] | None = None
+    ) -> None:
         self._cancel = cancel
+        self._changed = changed
+        self._numbers = count(1)
         self._channels: dict[UUID, Channel] = {}
+        self._mirrors: dict[UUID, Mirror] = {}
+        self._opened: set[UUID] = set()
+        self.followers = Followers()
         self._readers: dict[UUID, set[Reader]] = {}
         self._read: dict[UUID, int] = {}
         self._abandoned: dict[UUID, int] = {}
@@ -102,7 +122,13 @@ class Relay:
         before is not told again. Close it when reading ends, however it ends."""
         reader = Reader(self, self.channel(job_id), attached=attached)
         self._readers.setdefault(job_id, set()).add(reader)
+        self._opened.add(job_id)
         return reader
+
+    def take_opened(self) -> set[UUID]:
+        """The jobs that somebody began to read since this was last asked."""
+        opened, self._opened = self._opened, set()
+        return opened
 
     async def cancel(self, job_id: UUID, reason: str) -> bool:
         """Cancels a job, frees its slot and tells its readers; False if it had ended, or never was. Raises Away."""
@@ -135,6 +161,10 @@ class Relay:
         """Whether anybody reads this job now."""
         return job_id in self._readers
 
+    def is_wanted(self, job_id: UUID) -> bool:
+        """The same, here or at another coordinator."""
+        return self.is_read(job_id) or job_id in self.followers
+
     def is_attached(self, job_id: UUID) -> bool:
         """Whether somebody reads this job for whom it is done."""
         return any(reader.attached for reader in self._readers.get(job_id, ()))
@@ -154,20 +184,44 @@ class Relay:
 
     def channel(self, job_id: UUID) -> Channel:
         """The job's log, made if it is new."""
-        return self._channels.setdefault(job_id, Channel(job_id))
+        if job_id not in self._channels:
+            self._channels[job_id] = Channel(job_id, next(self._numbers))
+        return self._channels[job_id]
+
+    def known(self, job_id: UUID) -> Channel | None:
+        """The job's log, if there is one here."""
+        return self._channels.get(job_id)
+
+    def mirror(self, job_id: UUID) -> Mirror | None:
+        """What was heard of the job from another coordinator, if the log here comes from there."""
+        return self._mirrors.get(job_id)
+
+    def hear(self, said: Said) -> bool:
+        """Takes what another coordinator says of a job that is read here; whether it has to be asked for what came before,
+        which was not missing until now."""
+        channel = self.channel(said.job)
+        mirror = self._mirrors.setdefault(said.job, Mirror(channel))
+        known, lacked = len(channel.events), mirror.lacks
+        mirror.hear(said)
+        if len(channel.events) > known:
+            self._tell(said.job)
+        return mirror.lacks and not lacked
 
     def ids_of(self, job_id: UUID) -> list[int]:
         """The ids that were relayed of the job so far."""
         return list(self._channels[job_id].ids) if job_id in self._channels else []
 
     def made(self, job_ids: Iterable[UUID]) -> dict[UUID, Made]:
-        """What was made so far of those of these jobs that are computed here."""
-        return {
-            id_: self._channels[id_].made for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt
-        }
+        """What was made so far of those of these jobs that are computed here, or heard of from where they are."""
+        known = [id_ for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt]
+        return {id_: self._made(id_) for id_ in known}
+
+    def _made(self, job_id: UUID) -> Made:
+        return msgspec.structs.replace(self._channels[job_id].made, hearsay=job_id in self._mirrors)
 
     def assigned(self, job_id: UUID, attempt: int, worker: WorkerPublic, held: int = 0) -> None:
-        """An attempt begins (see `Channel.assigned`)."""
+        """An attempt begins here (see `Channel.assigned`)."""
+        self._mirrors.pop(job_id, None)
         self.channel(job_id).assigned(attempt, worker, held)
         self._tell(job_id)
 
@@ -206,13 +260,16 @@ class Relay:
         for job_id in job_ids:
             if job_id not in self._readers:
                 self._channels.pop(job_id, None)
+                self._mirrors.pop(job_id, None)
                 self._read.pop(job_id, None)
 
     def _tell(self, job_id: UUID) -> None:
         for reader in self._readers.get(job_id, ()):
             reader.news.set()
+        if self._changed is not None and job_id in self.followers:
+            self._changed(job_id)
 
     def _tidy(self, job_id: UUID) -> None:
         channel = self._channels.get(job_id)
-        if channel is not None and (channel.ended or channel.attempt == 0):
+        if channel is not None and (channel.ended or channel.attempt == 0 or job_id in self._mirrors):
             self.forget([job_id])

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from coordinator.dispatch import telling
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.ending import delivered, ended_views
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Report, Started
@@ -82,6 +83,8 @@ async def _write(d: Dispatch, batch: list[Report]) -> None:
     for report in batch:
         _tell(d, report, moved)
     d.hub.wake_ids(moved.let_in)
+    telling.over(d, moved.over)
+    d.hub.wake_ids(moved.let_in)
     d.relay.forget(moved.over - moved.views.keys())
     observed.tell(moved.ends)
 
@@ -90,6 +93,7 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
     """All moves of a batch in one go: every job of it is locked first, every account touched once."""
     finished = [r for r in batch if isinstance(r, Finished)]
     told = moves.Reports(
+        by=d.name,
         started=[r.attempt.key for r in batch if isinstance(r, Started)],
         finished=[r.result for r in finished],
         lost=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Lost)],

@@ -58,13 +58,13 @@ def missing(d: Dispatch, session: Session, held: Sequence[Held]) -> list[Attempt
 async def recall(d: Dispatch, session: Session, pairs: Sequence[tuple[UUID, int]], now: int) -> list[Attempt]:
     """The (job, attempt) pairs that the worker holds by the database, taken up here again. Raises Away.
 
-    Tokens of earlier attempts were known to the process that died alone, so a continued attempt cannot be taken up.
+    A continued attempt cannot be taken up where the tokens of earlier ones are not known: where nobody reads the job.
     """
     pairs = [(job_id, attempt) for job_id, attempt in pairs if 0 < attempt <= MAX_ATTEMPT]
     if not pairs:
         return []
     async with alone(d.engine) as conn:
-        rows = await held_rows.recall(conn, session.pk, pairs)
+        rows = await held_rows.recall(conn, session.pk, pairs, d.name)
     return [attempt for row in rows if (attempt := _take_up(d, session, row, now)) is not None]
 
 
@@ -75,16 +75,18 @@ def _take_up(d: Dispatch, session: Session, row: held_rows.HeldJob, now: int) ->
         return known
     if request_of(row.job).model not in session.facts.models:
         return None
+    heard = d.relay.known(row.job.id)
+    earlier = heard.resume_ids if heard is not None and heard.attempt == number else None
     body = body_of(
         row.job, number, session.facts, d.catalogue,
-        resume_ids=[], geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
+        resume_ids=earlier or [], geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
     )  # fmt: skip
     weak = is_weak(session.facts, body.model_id)
     attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING, weak=weak)
     attempt.started = row.state is State.COMPUTING
     d.hub.attempts.add(attempt)
     d.relay.assigned(row.job.id, number, session.public, attempt.image_tokens)
-    if row.job.lost:
+    if row.job.lost and earlier is None:
         attempt.stage = Stage.OVER
         d.report(Lost(attempt, "its earlier tokens are gone"))
         return None

@@ -12,6 +12,7 @@ from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.offer import body_of, in_ms, is_weak, price_of, signed
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
+from coordinator.dispatch.telling import tell_of_work
 from coordinator.dispatch.waiting import wait_at_most
 from coordinator.match.assign import Pairing, asks, assign
 from coordinator.match.score import Bench
@@ -60,6 +61,7 @@ async def run(d: Dispatch) -> None:
         except Away:
             log.warning("the database is away: no jobs are given out")
             await asyncio.sleep(SOON_S)
+        tell_of_work(d)
         if not found.assigned:
             await wait_at_most(d.hub.work, SOON_S if found.soon else IDLE_S)
 

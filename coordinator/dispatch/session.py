@@ -41,12 +41,16 @@ class Bucket:
 class Session:
     """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`. `news` is
     what it said of itself since the register was last written, `told` the last that it heard of the books, which were
-    read for it at `books_at` (ms); it was asked to load a model at `wanted_at`."""
+    read for it at `books_at` (ms); it was asked to load a model at `wanted_at`. `number` counts the worker's sessions, here
+    and at other coordinators."""
 
-    def __init__(self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int) -> None:
+    def __init__(
+        self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int, number: int = 0
+    ) -> None:
         self.end = end
         self.facts = facts
         self.public = public
+        self.number = number
         self.heard_at = now
         self.last_job_at = 0
         self.rests_until = 0

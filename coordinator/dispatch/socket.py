@@ -8,7 +8,7 @@ import structlog
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from coordinator.dispatch import inbox, joining, resume
+from coordinator.dispatch import inbox, joining, resume, telling
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import HEARTBEAT_MS, LEASE_MS, Dispatch
 from coordinator.dispatch.watch import gone
@@ -106,6 +106,7 @@ async def _welcome(socket: Socket, d: Dispatch, end: CoordinatorEnd, hello: Work
     for attempt in resume.missing(d, session, hello.resume):
         session.send(attempt.offer)
     d.hub.join(session)
+    telling.joined(d, session, held)
     log.info("a worker joined", worker=session.pk, cell=session.public.cell, models=sorted(session.facts.models))
     return session
 

@@ -42,7 +42,7 @@ async def one_round(d: Dispatch, now: int) -> int:
             found = await earnings.sums(conn, [session.pk for session in due], d.clock().date())
         for session in due:
             session.books_at = now
-            _tell(session, standing_of(found[session.pk], len(d.hub.sessions), now))
+            _tell(session, standing_of(found[session.pk], d.hub.online, now))
     return next_due(sessions, now)
 
 

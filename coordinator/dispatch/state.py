@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 from nacl.signing import SigningKey
 
-from coordinator.dispatch import ending
+from coordinator.bus import Alone, Bus
+from coordinator.dispatch import ending, telling
+from coordinator.dispatch.between import Drop
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Relay
@@ -27,10 +30,22 @@ SILENCE_MS: Final = 15_000
 
 
 @dataclass(slots=True)
+class Heard:
+    """What other coordinators said and is not done yet: jobs that are over, jobs to drop; and who waits here for the word
+    that a job is over."""
+
+    over: set[UUID] = field(default_factory=set)
+    drops: dict[UUID, Drop] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    awaited: dict[UUID, asyncio.Event] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Dispatch:
-    """`name` is this coordinator's own; `public_host` the name that workers dial, signed into the challenge ("": only
-    a loopback address, as dialled); `vocabularies` by model id; `geo_digest` of the built-in index, hex. `short`
-    says since when (ms) too few workers have a model in memory, `asked` when workers were asked to load it."""
+    """`name` is this coordinator's own, and this process's; `public_host` the name that workers dial, signed into the
+    challenge ("": only a loopback address, as dialled); `vocabularies` by model id; `geo_digest` of the built-in index,
+    hex; `bus` the way to the other coordinators, `heard` what came over it. `short` says since when (ms) too few workers
+    have a model in memory, `asked` when workers were asked to load it."""
 
     engine: Engine
     key: SigningKey
@@ -41,6 +56,8 @@ class Dispatch:
     vocabularies: Mapping[str, Vocabulary]
     kinds: KindCache
     clock: Callable[[], datetime]
+    bus: Bus = field(default_factory=Alone)
+    heard: Heard = field(default_factory=Heard)
     hub: Hub = field(default_factory=Hub)
     reports: Reports = field(default_factory=Reports)
     relay: Relay = field(init=False)
@@ -51,7 +68,7 @@ class Dispatch:
     handshakes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.relay = Relay(partial(ending.cancel, self))
+        self.relay = Relay(partial(ending.cancel, self), partial(telling.changed, self))
 
     def now_ms(self) -> int:
         """The clock in ms since 1970 UTC."""

@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from coordinator.dispatch.admission import registered
+from coordinator.dispatch import elsewhere
 from coordinator.dispatch.attempts import Attempt, Stage
+from coordinator.dispatch.between import Left
 from coordinator.dispatch.ending import announce, stop
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.reports import Lost
@@ -26,7 +27,6 @@ GRACE_MS: Final = 500
 
 LOOK_S: Final = 1.0
 RENEW_EVERY: Final = timedelta(seconds=10)
-REGISTERED: Final = timedelta(hours=24)
 
 log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ async def run(d: Dispatch) -> None:
         try:
             if looked_at is None or now - looked_at >= timedelta(seconds=LOOK_S):
                 looked_at = now
+                await depart(d)
                 await look(d)
             if renewed_at is None or now - renewed_at >= RENEW_EVERY:
                 await renew(d)
@@ -95,16 +96,30 @@ async def renew(d: Dispatch) -> None:
 
 
 async def _register(d: Dispatch, now: datetime) -> None:
-    """Notes who is here and what they said since the last time, and reads who was here within a day."""
-    news = {session: session.news for session in d.hub.sessions.values() if session.news is not None}
+    """Notes who is here and what they said since the last time, and reads who was here, or elsewhere, within a day."""
+    sessions = list(d.hub.sessions.values())
+    news = {session: session.news for session in sessions if session.news is not None}
     async with d.engine.begin() as conn:
-        await workers.touch_workers(conn, list(d.hub.sessions), now)
+        await workers.touch_workers(conn, [session.pk for session in sessions], d.name, now)
         for session, said in news.items():
             await workers.set_capabilities(conn, session.pk, msgspec.json.encode(said))
-        known = await workers.registered_since(conn, now - REGISTERED)
+        known = await workers.registered_since(conn, now - elsewhere.REGISTERED)
     for session, said in news.items():
         session.news = None if session.news is said else session.news
-    d.hub.register(registered(row, d.catalogue) for row in known)
+    newest = {row.pk: row.session for row in known}
+    for session in sessions:
+        if newest.get(session.pk, 0) > session.number:
+            session.close(CloseCode.SUPERSEDED, "the same worker connected again, to another coordinator")
+    elsewhere.note(d, known, now)
+
+
+async def depart(d: Dispatch) -> None:
+    """Notes which workers have left since this was last done. Raises Away."""
+    if left := set(d.hub.left):
+        async with alone(d.engine) as conn:
+            await workers.leave_workers(conn, sorted(left), d.name)
+        d.hub.left -= left
+        d.bus.tell(Left(sorted(left)))
 
 
 async def look(d: Dispatch) -> None:
@@ -125,7 +140,7 @@ def _due(d: Dispatch, attempt: Attempt) -> int:
     """When (ms) an attempt is lost, if nothing is heard of it before."""
     if attempt.dropped_at is None:
         return attempt.progress_at + SILENCE_MS
-    return attempt.dropped_at + GRACE_MS if d.relay.is_read(attempt.job_id) else attempt.lease_until
+    return attempt.dropped_at + GRACE_MS if d.relay.is_wanted(attempt.job_id) else attempt.lease_until
 
 
 def _lose(d: Dispatch, attempt: Attempt) -> None:

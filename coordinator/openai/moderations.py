@@ -106,8 +106,8 @@ def guard_of(face: Face, name: str | None) -> Entry:
     if not guards:
         raise _no_guard("No guard model is known here: an operator pins one with `hive coordinator models add`.")
     if name is None:
-        served = {model for session in face.hive.hub.sessions.values() for model in session.facts.models}
-        return min(guards.values(), key=lambda entry: entry.id not in served)
+        served = face.hive.hub.served
+        return min(guards.values(), key=lambda entry: served.of(entry.id).workers == 0)
     entry = named(guards, name)
     if entry is None:
         raise _no_guard(f"{name[:200]!r} is no guard model here; there is {', '.join(guards)}.")

@@ -36,8 +36,11 @@ Told = tuple[UUID, int, str, str]
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of attempts: first tokens, results, workers that went away, offers not accepted, and attempts that
-    failed for good (id, attempt, worker, code, message); `delivered` of the jobs that may fail by it."""
+    failed for good (id, attempt, worker, code, message); `delivered` of the jobs that may fail by it. A worker may have
+    taken its attempt to another coordinator: what is told `by` one of an attempt that came to nothing is believed only
+    while the job is its own."""
 
+    by: str | None = None
     started: Sequence[tuple[UUID, int, str]] = ()
     finished: Sequence[Result] = ()
     lost: Sequence[Told] = ()
@@ -74,7 +77,7 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
         if r.id not in accepted and _believed(live, Event.COMPLETE, r.id, r.attempt, r.worker_pk):
             accepted[r.id] = place
     done = [(live.pop(id_), told.finished[place]) for id_, place in accepted.items()]
-    lost = [(live.pop(i), why) for i, n, w, why in told.lost if _believed(live, Event.LOSE, i, n, w)]
+    lost = [(live.pop(i), why) for i, n, w, why in told.lost if _believed(live, Event.LOSE, i, n, w, told.by)]
     states = {job.id: after(job.state, Event.LOSE, job.lost + 1) or job.state for job, _ in lost}
     backs = [_back(job, why, now, lost=True) for job, why in lost if states[job.id] is not State.FAILED]
     part = told.delivered.part
@@ -82,11 +85,11 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
         (job, ending.lost_for_good(job, why, part(job), now)) for job, why in lost if states[job.id] is State.FAILED
     ]
     for i, n, w, why in told.declined:
-        if _believed(live, Event.DECLINE, i, n, w):
+        if _believed(live, Event.DECLINE, i, n, w, told.by):
             states[i] = State.PENDING
             backs.append(_back(live.pop(i), why, now, lost=False))
     for i, n, w, code, message in told.failed:
-        if _believed(live, Event.FAIL, i, n, w):
+        if _believed(live, Event.FAIL, i, n, w, told.by):
             states[i] = State.FAILED
             job = live.pop(i)
             ends.append((job, ending.failed(job, code, message, part(job), now)))
@@ -145,9 +148,11 @@ def _named(told: Reports) -> set[UUID]:
     return ids | {id_ for id_, *_ in (*told.lost, *told.declined)}
 
 
-def _believed(live: dict[UUID, Live], event: Event, id_: UUID, attempt: int, worker_pk: str) -> bool:
+def _believed(
+    live: dict[UUID, Live], event: Event, id_: UUID, attempt: int, worker_pk: str, by: str | None = None
+) -> bool:
     job = live.get(id_)
-    if job is None or (job.attempt, job.worker_pk) != (attempt, worker_pk):
+    if job is None or (job.attempt, job.worker_pk) != (attempt, worker_pk) or by not in (None, job.coordinator):
         return False
     return after(job.state, event) is not None
 

@@ -64,7 +64,7 @@ async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable
     async with engine.begin() as conn:
         due = await jobs.due(conn, now, BATCH)
         told = delivered(job.id for job in due)
-        verdicts = [(job, verdict(job, now, ours=job.id in told.made)) for job in due]
+        verdicts = [(job, verdict(job, now, ours=told.is_ours(job.id))) for job in due]
         found = {v: [job for job, said in verdicts if said is v] for v in Verdict}
         ends = await moves.repair(
             conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told

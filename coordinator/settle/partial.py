@@ -13,13 +13,14 @@ from shared.catalogue import Entry
 class Made(msgspec.Struct, frozen=True):
     """What a coordinator has relayed of a job so far: the tokens of all attempts and, of those, the `own` ones of the
     newest attempt that it knows, which `worker_pk` made. `held` of the prompt's tokens are held for images: what these
-    are only a result tells."""
+    are only a result tells. `hearsay`: the worker is at another coordinator, which knows better."""
 
     attempt: int
     worker_pk: str
     tokens: int
     own: int
     held: int = 0
+    hearsay: bool = False
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -36,11 +37,17 @@ class Part(msgspec.Struct, frozen=True):
 class Delivered(msgspec.Struct, frozen=True):
     """What this coordinator knows of jobs that may be ending before they are whole, and the models' prices.
 
-    It is the only one that can count: of a job whose coordinator has died nothing is known, so such a job costs nothing.
+    It is the only one that can count: of a job whose coordinator has died nobody knows more than those who read it
+    elsewhere, and if none does such a job costs nothing.
     """
 
     made: Mapping[UUID, Made] = {}
     entries: Mapping[str, Entry] = {}
+
+    def is_ours(self, job_id: UUID) -> bool:
+        """Whether this coordinator has heard the job's worker itself."""
+        made = self.made.get(job_id)
+        return made is not None and not made.hearsay
 
     def part(self, job: Live) -> Part:
         """What is paid for of this locked job if it ends now: of a named reward the part of the tokens that it was for,

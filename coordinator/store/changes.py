@@ -9,7 +9,7 @@ from coordinator.store.rows import Row
 
 class Live(Row, frozen=True, kw_only=True):
     """What a move has to know of an unfinished job; its key was charged `token_ns` for each token that it may use, and its
-    end is to be told if it has a `callback`."""
+    end is to be told if it has a `callback`; `coordinator` gave it to its worker, or took it up since."""
 
     id: UUID
     state: State
@@ -37,6 +37,7 @@ class Live(Row, frozen=True, kw_only=True):
     token_ns: int = 0
     callback: bool = False
     parent: UUID | None = None
+    coordinator: str | None = None
 
 
 class End(Row, frozen=True, kw_only=True):

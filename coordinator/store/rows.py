@@ -224,7 +224,7 @@ class JobEventRow(Row, frozen=True, kw_only=True):
 
 class WorkerRow(Row, frozen=True, kw_only=True):
     """A registered worker; `capabilities` is the JSON of messages.Capabilities, `cell` its own at resolution 7, `owner` the
-    account that it is linked to."""
+    account that it is linked to. `coordinator` has its socket, if any has; `session` counts its sessions, everywhere."""
 
     pk: str
     handle: str | None
@@ -237,6 +237,8 @@ class WorkerRow(Row, frozen=True, kw_only=True):
     first_seen: datetime
     last_seen: datetime
     owner: UUID | None = None
+    coordinator: str | None = None
+    session: int = 0
 
 
 class ModelRow(Row, frozen=True, kw_only=True):

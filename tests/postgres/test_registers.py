@@ -44,11 +44,12 @@ async def test_grants_are_in_the_books(engine: Engine) -> None:
     assert (await books(shop))["issue"] == -12
 
 
-async def register(engine: Engine, pk: str, now: datetime, cell: int = 1) -> WorkerRow:
+async def register(engine: Engine, pk: str, now: datetime, cell: int = 1, coordinator: str | None = None) -> WorkerRow:
     async with engine.begin() as conn:
         return await workers.upsert_worker(
-            conn, pk=pk, handle="a\0b", cell=cell, evidence=1, capabilities=b"{}", countries=["IT"], now=now
-        )
+            conn, pk=pk, handle="a\0b", cell=cell, evidence=1, capabilities=b"{}", countries=["IT"], now=now,
+            coordinator=coordinator,
+        )  # fmt: skip
 
 
 async def test_each_worker_that_registers_has_its_own_owner_or_none(engine: Engine) -> None:
@@ -82,12 +83,29 @@ async def test_a_worker_keeps_its_tier_its_standing_and_its_first_day(engine: En
 
 async def test_the_register_by_the_last_sign_of_life(engine: Engine) -> None:
     for pk in (OTHER, WORKER):
-        await register(engine, pk, NOW)
+        await register(engine, pk, NOW, coordinator="one")
     later = NOW + timedelta(seconds=1)
     async with engine.begin() as conn:
-        await workers.touch_workers(conn, [WORKER], later)
+        assert await workers.touch_workers(conn, [WORKER], "one", later) == {WORKER}
         assert [w.pk for w in await workers.registered_since(conn, later)] == [WORKER]
         assert {w.pk for w in await workers.registered_since(conn, NOW)} == {WORKER, OTHER}
+
+
+async def test_a_worker_is_where_it_connected_last_and_nobody_else_says_that_it_is_there_or_left(
+    engine: Engine,
+) -> None:
+    assert [(await register(engine, WORKER, NOW, coordinator=name)).session for name in ("one", "two")] == [1, 2]
+    later = NOW + timedelta(seconds=1)
+    async with engine.begin() as conn:
+        assert await workers.touch_workers(conn, [WORKER], "one", later) == set()
+        await workers.leave_workers(conn, [WORKER], "one")
+        row = await workers.get_worker(conn, WORKER)
+        assert row is not None
+        assert (row.coordinator, row.last_seen) == ("two", NOW)
+        await workers.leave_workers(conn, [WORKER], "two")
+        gone = await workers.get_worker(conn, WORKER)
+    assert gone is not None
+    assert (gone.coordinator, gone.session) == (None, 2)
 
 
 @pytest.mark.parametrize(("state", "leaves"), [("active", True), ("suspended", False), ("revoked", False)])

@@ -131,6 +131,9 @@ class TestHive:
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.late
 
+    async def look_elsewhere(self) -> None:
+        """There is no other coordinator."""
+
     async def _cancel(self, job_id: UUID, reason: str) -> bool:
         self.cancelled.append((job_id, reason))
         self.left.put_nowait(job_id)

@@ -143,8 +143,8 @@ async def test_only_what_a_worker_still_holds_is_recalled(floor: Floor) -> None:
         await worker.offers.get()
         async with floor.engine.connect() as conn:
             pairs = [(job_id, 1), (job_id, 2), (uuid4(), 1)]
-            mine = await held.recall(conn, worker.pk, pairs)
-            others = await held.recall(conn, "ff" * 32, pairs)
+            mine = await held.recall(conn, worker.pk, pairs, "test")
+            others = await held.recall(conn, "ff" * 32, pairs, "test")
             alive = await held.alive(conn, [job_id, uuid4()])
             views = await held.ended_views(conn, [job_id])
     assert [(one.job.id, one.job.attempt) for one in mine] == [(job_id, 0)]

@@ -1,6 +1,6 @@
 """A whole real coordinator for tests, in this process, as `coordinator.app` wires it; only its workers are scripted."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,10 +93,14 @@ _UNSEEN: Final = ScriptedWorker(model=MODEL, tokeniser=None).capabilities.hardwa
 
 
 @asynccontextmanager
-async def coordinating(database_url: str, state_dir: Path, **settings: Any) -> AsyncIterator[Swarm]:
-    """A coordinator that listens, without workers; when the block ends without an error, its books must balance."""
+async def coordinating(
+    database_url: str, state_dir: Path, prepare: Callable[[Hive], None] = lambda _: None, **settings: Any
+) -> AsyncIterator[Swarm]:
+    """A coordinator that listens, without workers; when the block ends without an error, its books must balance. Before it
+    runs, `prepare` may change its parts."""
     told = state_dir / "addresses.json"
     hive = build(Settings(state_dir=state_dir, port=0, admin_port=0, ready_file=told, **settings), database_url)
+    prepare(hive)
     async with serving(hive):
         urls = msgspec.json.decode(told.read_bytes())
         headers = {"authorization": f"Bearer {hive.secrets.admin_key}"}

@@ -1,0 +1,197 @@
+"""Wake-ups and what workers say, between coordinators. Every message may be lost or come twice: whoever hears has to be right
+without it. A fleet of one has nobody to tell; a larger one goes over NATS, the operator's own network."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from coordinator.dispatch.between import Message
+from shared.errors import RequestError
+from shared.logs import bug
+
+AGAIN_S: Final = 0.25
+CONNECT_S: Final = 2
+PING_S: Final = 5
+"""A server that is silent for twice as long is away."""
+
+MAX_WAITING: Final = 20_000
+MAX_BATCH: Final = 256 << 10
+MAX_MESSAGE: Final = 700 << 10
+"""In bytes: a server takes 1 MiB at once. What is larger is left to the database."""
+
+SCHEMES: Final = ("nats", "tls")
+Hear = Callable[[Message], None]
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_ONE: Final = msgspec.msgpack.Decoder(Message)
+
+log = structlog.get_logger()
+
+
+class Bus(Protocol):
+    """The way to the other coordinators of a fleet."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody may hear what is told now."""
+
+    def tell(self, message: Message, to: str | None = None) -> None:
+        """Tells the coordinator of this name, or all others; never waits, and promises nothing."""
+
+    async def run(self, hear: Hear) -> None:
+        """Carries messages both ways, for ever."""
+
+
+class Alone:
+    """The bus of the only coordinator."""
+
+    connected = False
+
+    def tell(self, message: Message, to: str | None = None) -> None:
+        """Nobody hears it."""
+
+    async def run(self, _hear: Hear) -> None:
+        """Nothing comes."""
+        await asyncio.Event().wait()
+
+
+class Nats:
+    """The bus of a fleet: a subject for all of it and one for each coordinator, both below the fleet's own name. What
+    cannot be told at once, because the server is away, is not told at all."""
+
+    def __init__(self, urls: str, *, fleet: str, name: str) -> None:
+        self.urls = checked(urls)
+        self.name = name
+        self.connected = False
+        self._prefix = f"hive.{fleet}"
+        self._waiting: deque[tuple[str, Message]] = deque()
+        self._news = asyncio.Event()
+
+    def tell(self, message: Message, to: str | None = None) -> None:
+        """Queues a message for the next batch; see Bus."""
+        if self.connected and to != self.name and len(self._waiting) < MAX_WAITING:
+            self._waiting.append((f"{self._prefix}.all" if to is None else f"{self._prefix}.to.{to}", message))
+            self._news.set()
+
+    async def run(self, hear: Hear) -> None:
+        """Connects again for ever, whatever goes wrong."""
+        was_away = False
+        while True:
+            try:
+                await self._session(hear)
+            except (NatsError, OSError, TimeoutError) as e:
+                if not was_away:
+                    log.warning(
+                        "the bus is away: coordinators hear of each other by the database", error=type(e).__name__
+                    )
+                was_away = True
+            else:
+                was_away = False
+            await asyncio.sleep(AGAIN_S)
+
+    async def _session(self, hear: Hear) -> None:
+        client, closed = Client(), asyncio.Event()
+
+        async def ended() -> None:
+            self.connected = False
+            closed.set()
+            self._news.set()
+
+        async def heard(message: Msg) -> None:
+            for one in decoded(message.data):
+                try:
+                    hear(one)
+                except Exception as e:  # noqa: BLE001  # the next message may be heard all the same
+                    log.error("a message of another coordinator broke something", **bug(e))
+
+        await client.connect(
+            self.urls, name=self.name, closed_cb=ended, disconnected_cb=ended, error_cb=_silent,
+            allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, connect_timeout=CONNECT_S,
+            ping_interval=PING_S, no_echo=True,
+        )  # fmt: skip
+        try:
+            for subject in (f"{self._prefix}.all", f"{self._prefix}.to.{self.name}"):
+                await client.subscribe(subject, cb=heard)
+            await client.flush(CONNECT_S)
+            self.connected = not closed.is_set()
+            log.info("the bus is there")
+            while not closed.is_set():
+                await self._news.wait()
+                self._news.clear()
+                for subject, batch in batches(self._taken()):
+                    await client.publish(subject, batch)
+        finally:
+            self.connected = False
+            self._waiting.clear()
+            await client.close()
+
+    def _taken(self) -> list[tuple[str, Message]]:
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+
+def checked(urls: str) -> list[str]:
+    """The addresses of one setting, by comma; raises RequestError for one that is none."""
+    found = [url.strip() for url in urls.split(",") if url.strip()]
+    for url in found:
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES or not parts.hostname:
+            raise RequestError(
+                "HIVE_NATS_URL is no address of a NATS server; it looks like nats://user:password@host:4222."
+            )
+    return found
+
+
+def subject_name(text: str) -> str:
+    """The text as one part of a NATS subject."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)
+
+
+def batches(waiting: Sequence[tuple[str, Message]]) -> list[tuple[str, bytes]]:
+    """What goes to each subject, in its order, cut into batches that a server takes."""
+    made: list[tuple[str, bytes]] = []
+    parts: dict[str, list[bytes]] = {}
+    sizes: dict[str, int] = {}
+    for subject, message in waiting:
+        data = _ENCODER.encode(message)
+        if len(data) > MAX_MESSAGE:
+            continue
+        parts.setdefault(subject, []).append(data)
+        sizes[subject] = sizes.get(subject, 0) + len(data)
+        if sizes[subject] >= MAX_BATCH:
+            made.append((subject, _joined(parts.pop(subject))))
+            del sizes[subject]
+    return made + [(subject, _joined(part)) for subject, part in parts.items()]
+
+
+def decoded(data: bytes) -> list[Message]:
+    """The messages of a batch that this version understands."""
+    try:
+        parts = _DECODER.decode(data)
+    except msgspec.DecodeError:
+        return []
+    found = []
+    for part in parts:
+        try:
+            found.append(_ONE.decode(part))
+        except msgspec.DecodeError as e:
+            log.debug("a message of another coordinator is not understood", error=type(e).__name__)
+    return found
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    return _ENCODER.encode([msgspec.Raw(part) for part in parts])
+
+
+async def _silent(_: Exception) -> None:
+    """What goes wrong with the connection is told once, by `run`."""

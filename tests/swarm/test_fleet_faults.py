@@ -1,0 +1,133 @@
+"""Several coordinators when something goes wrong between them: workers move and die, the bus is away, loses and repeats."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from coordinator.dispatch import watch
+from coordinator.dispatch.between import Message
+from coordinator.store.engine import Engine
+from shared.protocol.messages import CloseCode, Held, Tokens
+from tests.support_nats import NatsServer, nats
+from tests.swarm.fleet import CHAT, SAYS, STREAM, Fleet, Spoil, connected, coordinators, fleet, texts, worker_of
+
+__all__ = ["fleet", "nats"]
+
+
+async def test_a_worker_that_moves_goes_on_with_its_attempt_and_the_stream_with_it(fleet: Fleet) -> None:
+    """Its coordinator goes away, and the worker connects to the one where the reader is: nothing is made twice."""
+    here, there = fleet
+    worker = worker_of(there, gate=asyncio.Event(), chunk=4)
+    assert worker.gate is not None
+    async with here.client() as http, AsyncExitStack() as stack:
+        await stack.enter_async_context(worker.connected(there.url))
+        stream = await stack.enter_async_context(http.stream("POST", "/v1/chat/completions", json=STREAM))
+        said = texts(stream.aiter_lines())
+        first = await anext(said)
+        body = (await worker.offers.get()).body
+        moved = worker_of(here, key=worker.key)
+        held = [Held(body.job_id, body.attempt, "running", 4)]
+        await stack.enter_async_context(moved.connected(here.url, held))
+        assert moved.welcome is not None
+        assert [one.verdict for one in moved.welcome.resume] == ["continue"]
+        ids, parts = moved.answer(body)
+        for start in range(0, len(ids), 3):
+            part = ids[start : start + 3], "".join(parts[start : start + 3])
+            await moved.send(Tokens(body.job_id, body.attempt, start, *part))
+        await moved.send(moved.result(body, ids, "".join(parts)))
+        assert first + "".join([part async for part in said]) == SAYS
+        job = (await http.get(f"/hive/jobs/{stream.headers['x-hive-job-id']}")).json()
+    assert (job["attempts"], job["worker_pk"]) == (1, worker.pk)
+
+
+async def test_a_worker_that_dies_elsewhere_is_followed_by_one_here_from_the_same_token(fleet: Fleet) -> None:
+    here, there = fleet
+    first, second = worker_of(there, gate=asyncio.Event()), worker_of(here, slots=1)
+    async with here.client() as http, first.connected(there.url):
+        async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
+            said = texts(stream.aiter_lines())
+            begun = await anext(said)
+            async with second.connected(here.url):
+                first.cut()
+                assert begun + "".join([part async for part in said]) == SAYS
+        offer = (await second.offers.get()).body
+        assert (offer.attempt, len(offer.resume_ids)) == (2, 2)
+
+
+async def test_without_the_bus_everything_ends_as_it_should_and_with_it_again(fleet: Fleet, nats: NatsServer) -> None:
+    here, there = fleet
+    worker = worker_of(there, gate=asyncio.Event())
+    assert worker.gate is not None
+    async with worker.connected(there.url), here.client() as http:
+        async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
+            said = texts(stream.aiter_lines())
+            first = await anext(said)
+            nats.kill()
+            worker.gate.set()
+            assert first + "".join([part async for part in said]) == SAYS
+        answer = await http.post("/v1/chat/completions", json=CHAT)
+        assert answer.json()["choices"][0]["message"]["content"] == SAYS
+        made = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()
+        assert (await here.ended(http, made["job_id"]))["result_text"] == SAYS
+        nats.start()
+        await connected(fleet)
+        async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
+            assert "".join([part async for part in texts(stream.aiter_lines())]) == SAYS
+
+
+async def test_without_the_bus_a_cancel_reaches_the_worker_by_the_look(fleet: Fleet, nats: NatsServer) -> None:
+    here, there = fleet
+    worker = worker_of(there, gate=asyncio.Event())
+    async with worker.connected(there.url), here.client() as http:
+        nats.kill()
+        made = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()
+        await asyncio.wait_for(worker.offers.get(), 5)
+        assert (await http.delete(f"/hive/jobs/{made['job_id']}")).json()["status"] == "cancelled"
+        assert (await asyncio.wait_for(worker.cancels.get(), 5)).job_id == made["job_id"]
+
+
+def lossy(every: int) -> Spoil:
+    """Every so many messages one is lost, and the one after it comes twice."""
+    numbers = count(1)
+
+    def spoil(message: Message) -> list[Message]:
+        place = next(numbers) % every
+        return [] if place == 0 else [message, message] if place == 1 else [message]
+
+    return spoil
+
+
+@pytest.mark.parametrize("every", [2, 3])
+async def test_streams_are_whole_though_every_other_message_is_lost(
+    engine: Engine, database_url: str, tmp_path: Path, nats: NatsServer, every: int
+) -> None:
+    async with (
+        coordinators(database_url, tmp_path, nats.url, spoil=lossy(every)) as (here, there),
+        worker_of(there, chunk=1).connected(there.url),
+        here.client() as http,
+    ):
+
+        async def one() -> str:
+            async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
+                return "".join([part async for part in texts(stream.aiter_lines())])
+
+        assert await asyncio.gather(*(one() for _ in range(12))) == [SAYS] * 12
+
+
+async def test_two_coordinators_without_a_bus_are_a_fleet_too(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    async with coordinators(database_url, tmp_path, "") as (here, there):
+        first = worker_of(there)
+        async with first.connected(there.url), here.client() as http:
+            await watch.renew(here.hive.dispatch)
+            made = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()
+            assert (await here.ended(http, made["job_id"]))["result_text"] == SAYS
+            async with worker_of(here, key=first.key).connected(here.url):
+                await watch.renew(there.hive.dispatch)
+                await asyncio.wait_for(first.gone.wait(), 2)
+                assert first.closed is not None
+                assert first.closed.code is CloseCode.SUPERSEDED
