@@ -27,6 +27,7 @@ if [ ! -e "$made/whole" ]; then
   .venv/bin/python -m venv "$made/venv"
   "$python" -m pip install -qq --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r "$WANTED/requirements.lock" >&2
   cp "$WANTED/node/package.json" "$WANTED/node/package-lock.json" "$made/node"
+  echo "clients: the Node.js packages" >&2
   (cd "$made/node" && npm ci --ignore-scripts >/dev/null)
   touch "$made/whole"
   echo "clients: done in $(($(date +%s) - started)) s" >&2
