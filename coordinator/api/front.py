@@ -12,6 +12,7 @@ from coordinator.api.auth import RATE_LIMITS
 from coordinator.api.errors import error_answer, internal_error
 from coordinator.api.metrics import REQUESTS, SECONDS, refused
 from coordinator.api.transport import Network, is_private_way
+from coordinator.observe.tracing import TRACING
 from shared.errors import RequestError
 from shared.logs import bug
 
@@ -62,7 +63,8 @@ class Front:
     async def _http(self, asked: Any, receive: Receive, send: Send, *, private: bool) -> None:
         scope: Any = dict(asked)  # what the server knows of the request stays as it was, also where HEAD is read as GET
         exchange = Exchange(scope, receive, send, self._cors)
-        with structlog.contextvars.bound_contextvars(request=exchange.id):
+        trace = TRACING.request(scope, header_of(scope, "traceparent"))
+        with structlog.contextvars.bound_contextvars(request=exchange.id), trace:
             try:
                 await self._choose(scope, private=private)(scope, exchange.receive, exchange.send)
             except Exception as e:  # noqa: BLE001 - the last resort: a bug must not take the connection's other requests

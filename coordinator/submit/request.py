@@ -30,6 +30,7 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     `task` than to generate its `inputs`: texts to embed, or a query and the documents to score. `tools`,
     `tool_choice` and `response_format` are OpenAI's as JSON text; `logit_bias` is in millionths by token id, `logprobs` how
     many alternatives to tell for each token (None: no logprobs); `fresh`: the caller gave the seed, so no cache is read.
+    `trace` is that which it belongs to, as W3C's traceparent writes it.
     """
 
     model: str
@@ -46,6 +47,7 @@ class JobRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     fresh: bool = False
     task: Task = "generate"
     inputs: list[str] = []
+    trace: str | None = None
 
     @property
     def images(self) -> list[Image]:
@@ -87,6 +89,11 @@ class Submission(msgspec.Struct, frozen=True):
     def request(self) -> JobRequest:
         """The first request: what they have in common can be read from it."""
         return self.requests[0]
+
+    def traced(self, trace: str) -> "Submission":
+        """The same as a part of this trace."""
+        requests = tuple(msgspec.structs.replace(request, trace=trace) for request in self.requests)
+        return msgspec.structs.replace(self, requests=requests)
 
 
 def sampling(
