@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,6 +26,7 @@ from coordinator.dispatch.socket import worker_socket
 from coordinator.dispatch.state import Dispatch
 from coordinator.listening import Listener, bind, config
 from coordinator.observe import lag
+from coordinator.observe.tracing import TRACING
 from coordinator.pinned import FOLDER, servable
 from coordinator.queue import sweep
 from coordinator.settings import Secrets, Settings, load_secrets
@@ -130,6 +132,7 @@ def _ledger_keys(settings: Settings) -> LedgerKeys | None:
 async def serve_until_stopped(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then sends workers away, ends requests within seconds and stops."""
     configure_logs(settings.log_level)
+    TRACING.start(os.environ)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -144,6 +147,7 @@ async def serve_until_stopped(settings: Settings) -> None:
     finally:
         if embedded:
             embedded.stop()
+        TRACING.stop()
 
 
 async def _migrate(url: str) -> None:

@@ -20,6 +20,7 @@ from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Reader
 from coordinator.match.demand import Demand
 from coordinator.observe.series import SUBMIT, named
+from coordinator.observe.tracing import TRACING
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL, State
 from coordinator.store import views
@@ -93,6 +94,10 @@ class Intake:
         `no_workers` with the counts if nobody may take them, and what the money says. Where the model cannot be had its
         fallbacks are tried, and the first error is told if none can."""
         self._refuse_if_spent(key, sent)
+        with TRACING.submit() as trace:
+            return await self._tried(submission if trace is None else submission.traced(trace), key, sent)
+
+    async def _tried(self, submission: Submission, key: KeyRow, sent: Sent) -> Accepted:
         try:
             return await self._take(submission, key, sent)
         except HiveError as e:

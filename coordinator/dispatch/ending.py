@@ -7,6 +7,7 @@ from uuid import UUID
 
 from coordinator.dispatch import telling
 from coordinator.observe import jobs as observed
+from coordinator.observe.tracing import TRACING
 from coordinator.queue import moves
 from coordinator.settle.partial import Delivered
 from coordinator.store import held
@@ -98,6 +99,7 @@ def stop(d: "Dispatch", job_id: UUID, reason: str) -> None:
     if attempt is None:
         return
     d.hub.attempts.remove(attempt)
+    TRACING.attempt(attempt, "cancel", reason, d.now_ms())
     session = d.hub.session_of(attempt.body.worker_pk)
     if session is not None:
         session.send(Cancel(attempt.body.job_id, attempt.body.attempt, reason))

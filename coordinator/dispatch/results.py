@@ -1,6 +1,7 @@
 """The committer: takes what was reported in batches, moves the jobs in one transaction, and only then tells anybody."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from coordinator.dispatch.ending import delivered, ended_views
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Report, Started
 from coordinator.dispatch.state import Dispatch
 from coordinator.observe import jobs as observed, series
+from coordinator.observe.tracing import TRACING
 from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.over import Over
@@ -22,6 +24,8 @@ from shared.logs import bug
 from shared.protocol.messages import Ack
 
 RETRY_S: Final = 0.25
+
+_OUTCOMES: Final[Mapping[type, str]] = {Finished: "complete", Lost: "lose", Declined: "decline", GaveUp: "fail"}
 
 Key = tuple[UUID, int, str]
 
@@ -126,6 +130,8 @@ def _tell(d: Dispatch, report: Report, moved: Moved) -> None:
         case _:
             assert_never(report)
     d.hub.attempts.remove(report.attempt)
+    reason = "" if isinstance(report, Finished) else report.code if isinstance(report, GaveUp) else report.reason
+    TRACING.attempt(report.attempt, _OUTCOMES[type(report)], reason, d.now_ms())
     _tell_readers(d, report.attempt, moved)
 
 

