@@ -38,8 +38,8 @@ from coordinator.submit.placement import asked_by_headers, placement
 from coordinator.submit.request import (
     Submission,
     choices,
-    fallbacks,
     max_tokens_asked,
+    models_of,
     seed_text,
 )
 from shared.chat.events import Event, Reasoning
@@ -52,7 +52,7 @@ MAX_TOP: Final = 20
 class ChatBody(CommonBody, frozen=True, kw_only=True):
     """`POST /v1/chat/completions`: OpenAI's fields, OpenRouter's sampling fields and Hive's placement."""
 
-    model: str
+    model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_completion_tokens: int | None = None
@@ -85,9 +85,10 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
     if body.messages is None:
         raise RequestError("messages is missing.", param="messages")
     refuse_common(body)
+    model, others = models_of(body.model, body.models)
     _refuse(body)
     messages = conversation(body.messages)
-    plain = request_of(body.model, body, form_of(body))
+    plain = request_of(model, body, form_of(body))
     return Submission(
         requests=(msgspec.structs.replace(plain, messages=messages, logprobs=_logprobs(body)),),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
@@ -97,7 +98,7 @@ def submission(body: ChatBody, header: Callable[[str], str | None], groups: Grou
         store=bool(body.store),
         attached=True,
         n=choices(body.n),
-        fallbacks=fallbacks(body.model, body.models),
+        fallbacks=others,
     )
 
 

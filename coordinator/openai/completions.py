@@ -31,8 +31,8 @@ from coordinator.submit.request import (
     MAX_CHOICES,
     Submission,
     choices,
-    fallbacks,
     max_tokens_asked,
+    models_of,
     seed_text,
 )
 from shared.chat.events import Event
@@ -40,8 +40,6 @@ from shared.errors import HiveError, RequestError
 from shared.geo.jurisdiction import NO_GROUPS, Groups
 
 MAX_TOP: Final = 5
-MAX_TOKENS: Final = 16
-"""OpenAI's default for this route alone."""
 
 
 class CompletionBody(SampledBody, frozen=True, kw_only=True):
@@ -75,22 +73,23 @@ def submission(
 ) -> Submission:
     """The requests that a body asks for, one for each prompt; raises RequestError for what is wrong or not supported."""
     refuse_common(body)
+    model, others = models_of(body.model, body.models)
     refuse_if(bool(body.suffix), "suffix")
     refuse_if((body.best_of or 1) > (body.n or 1), "best_of")
     refuse_if(bool(body.echo) and body.logprobs is not None, "echo with logprobs")
     prompts = texts_of(body.prompt, spell, "prompt", MAX_CHOICES)
     if body.logprobs is not None and not 0 <= body.logprobs <= MAX_TOP:
         raise RequestError(f"logprobs must be between 0 and {MAX_TOP}, got {body.logprobs}.", param="logprobs")
-    plain = request_of(body.model, body, form_of(AskedForm(response_format=body.response_format)))
+    plain = request_of(model, body, form_of(AskedForm(response_format=body.response_format)))
     return Submission(
         requests=tuple(msgspec.structs.replace(plain, prompt=prompt, logprobs=body.logprobs) for prompt in prompts),
         placement=placement([asked_by_headers(header), asked_by_body(body)], groups),
         source="v1",
-        max_tokens=max_tokens_asked(MAX_TOKENS if body.max_tokens is None else body.max_tokens),
+        max_tokens=max_tokens_asked(body.max_tokens),
         seed=seed_text(body.seed),
         attached=True,
         n=choices(body.n, len(prompts)),
-        fallbacks=fallbacks(body.model, body.models),
+        fallbacks=others,
     )
 
 

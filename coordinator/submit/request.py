@@ -157,12 +157,15 @@ def choices(n: int | None, prompts: int = 1) -> int:
     return each
 
 
-def fallbacks(model: str, models: Sequence[str] | None) -> tuple[str, ...]:
-    """The models to be tried after `model`, each once; raises RequestError for more than 16."""
-    others = tuple(dict.fromkeys(other for other in models or () if other != model))
+def models_of(model: str | None, models: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The model that is asked for, by OpenRouter's list alone too, and those to be tried after it, each once; raises
+    RequestError for none, or more than 16 others."""
+    first, *others = dict.fromkeys([*([model] if model else []), *(models or ())]) or [""]
+    if not first:
+        raise RequestError("model is missing.", param="model")
     if len(others) > MAX_FALLBACKS:
         raise RequestError(f"models takes up to {MAX_FALLBACKS} models.", param="models")
-    return others
+    return first, tuple(others)
 
 
 def max_tokens_asked(max_tokens: int | None, param: str = "max_tokens") -> int | None:

@@ -163,6 +163,14 @@ async def test_fallbacks_stand_in_for_a_model_that_cannot_be_had(served: Served)
         (job,) = await take(served, 1)
         await served.hive.complete(job, "x", 1)
         assert (await asking).json()["model"] == MODEL
+        del body["model"]
+        asking = asyncio.create_task(http.post("/v1/chat/completions", json=body))
+        (job,) = await take(served, 1)
+        await served.hive.complete(job, "x", 1)
+        assert (await asking).json()["model"] == MODEL
+        nameless = await http.post("/v1/chat/completions", json={"messages": CHAT["messages"]})
+        assert (nameless.status_code, nameless.json()["error"]["param"]) == (400, "model")
+        body["model"] = "nobody/has-it"
         alone = await http.post("/v1/chat/completions", json={**body, "models": ["neither/this"]})
     assert (alone.status_code, alone.json()["error"]["code"]) == (400, "invalid_model")
     assert "nobody/has-it" in alone.json()["error"]["message"]
