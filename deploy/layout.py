@@ -33,6 +33,7 @@ class Layout:
         self.api_key = root / "coordinator" / "api.key"
         self.ready = root / "ready.json"
         self.listening = root / "coordinator" / "ready.json"
+        self.nats = root / "coordinator" / "nats.conf"
 
     def worker(self, number: int) -> Path:
         """The HIVE_HOME of worker `number`, counted from 1."""
@@ -45,13 +46,14 @@ class Layout:
             folder.mkdir(mode=0o700, exist_ok=True)
 
 
-class Pids(msgspec.Struct):
-    """The processes of a running swarm."""
+class Pids(msgspec.Struct, omit_defaults=True):
+    """The processes of a running swarm: several coordinators are a list, and have a NATS server between them."""
 
-    coordinator: int
+    coordinator: int | list[int]
     postgres: int
     horizon: int
     workers: list[int]
+    nats: int = 0
 
 
 class WorkerPlace(msgspec.Struct):
@@ -63,9 +65,11 @@ class WorkerPlace(msgspec.Struct):
 
 
 class Ready(msgspec.Struct):
-    """The ready file: how to reach a swarm that is up, and what it consists of."""
+    """The ready file: how to reach a swarm that is up, and what it consists of. `base_url` is that of the first coordinator,
+    `base_urls` are those of all."""
 
     base_url: str
+    base_urls: list[str]
     admin_url: str
     status_url: str
     horizon_url: str

@@ -26,7 +26,7 @@ DEFAULT_TIER: Final = "sovereign"
 def start(
     port: Annotated[int, typer.Option(help="Port of the public API; 0 picks a free one.", min=0, max=65535)] = 8080,
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept (default: HIVE_HOME/up).")] = None,
-    coordinators: Annotated[int, typer.Option(help="How many coordinators; this version runs one.")] = 1,
+    coordinators: Annotated[int, typer.Option(help="How many coordinators share the work.", min=1, max=16)] = 1,
     workers: Annotated[int, typer.Option(help="How many worker processes.", min=0, max=64)] = 3,
     worker_cells: Annotated[str, typer.Option(help="Their H3 cells, by comma (default: Rome, Berlin, New York).")] = "",
     worker_tiers: Annotated[str, typer.Option(help="The tier each starts with, by comma.")] = "",
@@ -34,9 +34,7 @@ def start(
     model: Annotated[str, typer.Option(help="The model that every worker serves.")] = "hive-nano",
     ready_file: Annotated[Path | None, typer.Option(help="Write addresses, keys and pids here when all is up.")] = None,
 ) -> None:
-    """Start PostgreSQL, the local Stellar ledger, a coordinator and workers; Ctrl-C stops all of it."""
-    if coordinators != 1:
-        raise RequestError("This version runs one coordinator; leave --coordinators at 1.")
+    """Start PostgreSQL, the local Stellar ledger, coordinators and workers; Ctrl-C stops all of it."""
     if model not in catalogue():
         raise RequestError(f"--model {model}: a local swarm serves what its catalogue has: {', '.join(catalogue())}.")
     plan = Plan(
@@ -45,6 +43,7 @@ def start(
         tiers=_tiers(worker_tiers, workers),
         model=model,
         max_tps=worker_max_tps,
+        coordinators=coordinators,
     )
     asyncio.run(_up(Layout((data_dir or hive_home() / "up").absolute()), plan, ready_file))
 

@@ -1,4 +1,4 @@
-"""A whole swarm on one machine: PostgreSQL, the local ledger, a coordinator and worker processes, each supervised."""
+"""A whole swarm on one machine: PostgreSQL, the local ledger, coordinators and worker processes, each supervised."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from stellar_sdk import Keypair
 
 from coordinator.settings import Secrets, load_secrets
 from coordinator.store.embedded import EmbeddedError, EmbeddedPostgres
+from deploy.coordinators import Coordinators
 from deploy.ground import prepare_database
 from deploy.layout import Layout, Pids, Ready, WorkerPlace
 from deploy.ledger_setup import ledger_keys, load_seeds, open_accounts
@@ -46,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True):
     tiers: list[str]
     model: str
     max_tps: int = 0
+    coordinators: int = 1
 
 
 class Swarm:
@@ -55,8 +57,7 @@ class Swarm:
         self.layout = layout
         self.plan = plan
         self.say = say
-        self.port = plan.port or free_port()
-        self.admin_port = free_port()
+        self.coordinators = Coordinators(layout, plan.coordinators, plan.port)
         self.ledger_port = free_port()
         self.postgres = EmbeddedPostgres(layout.postgres, free_port())
         self.secrets: Secrets = load_secrets(layout.coordinator)
@@ -65,20 +66,20 @@ class Swarm:
         self.api_key = ""
         self.ledger = self._ledger()
         self.workers = [self._worker(n) for n in range(len(plan.cells))]
-        self.coordinator: Child | None = None
+        self.bus = self.coordinators.bus(_environment)
         self.extra_ready: Path | None = None
         self.is_up = False
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
     def base_url(self) -> str:
-        """Where the public API listens."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where the public API of the first coordinator listens."""
+        return self.coordinators.urls[0]
 
     @property
     def admin_url(self) -> str:
-        """Where the admin API listens."""
-        return f"http://127.0.0.1:{self.admin_port}"
+        """Where its admin API listens."""
+        return self.coordinators.admin_url
 
     @property
     def horizon_url(self) -> str:
@@ -92,16 +93,17 @@ class Swarm:
 
     def ready(self) -> Ready:
         """How to reach what is up now."""
-        assert self.coordinator is not None
+        pids, bus = self.coordinators.pids, self.bus.pid if self.bus else 0
         return Ready(
             base_url=self.base_url,
+            base_urls=self.coordinators.urls,
             admin_url=self.admin_url,
             status_url=f"{self.base_url}/",
             horizon_url=self.horizon_url,
             database_url=self.database_url,
             api_key=self.api_key,
             admin_key=self.secrets.admin_key,
-            pids=Pids(self.coordinator.pid, self.postgres.pid or 0, self.ledger.pid, [w.pid for w in self.workers]),
+            pids=Pids(pids, self.postgres.pid or 0, self.ledger.pid, [w.pid for w in self.workers], bus),
             workers=self.places(),
         )
 
@@ -118,7 +120,7 @@ class Swarm:
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Starts everything, in the order that waits least; raises SwarmFailed with the last words of what did not come."""
-        for old in (self.layout.listening, *map(self._worker_ready, range(len(self.workers)))):
+        for old in map(self._worker_ready, range(len(self.workers))):
             old.unlink(missing_ok=True)
         self._own(tasks, self.ledger)
         self.database_url = self.postgres.start().replace("+asyncpg", "")
@@ -132,17 +134,19 @@ class Swarm:
         preparing = prepare_database(self.database_url, self.layout, self.secrets.pepper, self.places())
         _, self.api_key = await asyncio.gather(opening, preparing)
         self.say("local Stellar ledger", f"{self.horizon_url}, accounts and trustlines of {len(accounts)} workers")
-        self.coordinator = self._coordinator()
-        self._own(tasks, self.coordinator, *self.workers)
-        await self._listens(self.coordinator)
-        self.say("coordinator", self.base_url)
+        coordinators = self.coordinators.make(_environment, self._told())
+        self._own(tasks, *filter(None, (self.bus,)), *coordinators, *self.workers)
+        for number, coordinator in enumerate(coordinators):
+            await self._listens(number)
+            self.say(coordinator.name, self.coordinators.urls[number])
         await self._workers_ready()
         self.is_up = True
         self.write_ready()
 
     async def stop(self) -> None:
-        """Stops workers, coordinator, ledger and PostgreSQL in this order, each within its patience."""
-        for names in ([w.name for w in self.workers], ["coordinator"], ["ledger"], ["postgres"]):
+        """Stops workers, coordinators, what they talk to and PostgreSQL in this order, each within its patience."""
+        coordinators = [child.name for child in self.coordinators.children]
+        for names in ([w.name for w in self.workers], coordinators, ["nats", "ledger"], ["postgres"]):
             ending = [self.tasks[name] for name in names if name in self.tasks]
             for task in ending:
                 task.cancel()
@@ -191,14 +195,14 @@ class Swarm:
                 await asyncio.sleep(0.05)
         raise self._failed(child)
 
-    async def _listens(self, child: Child) -> None:
-        """Waits for the coordinator's own word: whatever else answers on its port is not it."""
+    async def _listens(self, number: int) -> None:
+        coordinator = self.coordinators.children[number]
         for _ in range(int(START_S / 0.05)):
-            if self.layout.listening.exists() or child.deaths > 2:
+            if self.coordinators.listens(number) or coordinator.deaths > 2:
                 break
             await asyncio.sleep(0.05)
-        if not self.layout.listening.exists():
-            raise self._failed(child)
+        if not self.coordinators.listens(number):
+            raise self._failed(coordinator)
 
     def _failed(self, child: Child) -> SwarmFailed:
         return SwarmFailed(f"The {child.name} did not come up; {child.log} ends with:\n{child.last_words()}")
@@ -224,33 +228,25 @@ class Swarm:
         return Child("ledger", argv, _environment({}), self.layout.logs / "ledger.log")
 
     def _worker(self, number: int) -> Child:
-        argv = [sys.executable, "-m", "shared", "worker", "join", "--coordinator", self.base_url]
+        argv = [sys.executable, "-m", "shared", "worker", "join", "--coordinator", self.coordinators.url_of(number)]
         argv += ["--server-key", self.server_pk, "--cell", self.plan.cells[number]]
         argv += ["--model", self.plan.model, "--ready-file", str(self._worker_ready(number))]
         argv += ["--max-tps", str(self.plan.max_tps)] if self.plan.max_tps else []
         env = _environment({"HIVE_HOME": str(self.layout.worker(number + 1))})
         return Child(f"worker {number + 1}", argv, env, self.layout.logs / f"worker-{number + 1}.log")
 
-    def _coordinator(self) -> Child:
-        argv = [sys.executable, "-m", "shared", "coordinator", "serve"]
-        env = _environment(
-            {
-                "HIVE_HOME": str(self.layout.root),
-                "HIVE_STATE_DIR": str(self.layout.coordinator),
-                "HIVE_DATABASE_URL": self.database_url,
-                "HIVE_HORIZON_URL": self.horizon_url,
-                "HIVE_LEDGER_KEYS": str(self.layout.ledger_keys),
-                "HIVE_PORT": str(self.port),
-                "HIVE_ADMIN_PORT": str(self.admin_port),
-                "HIVE_READY_FILE": str(self.layout.listening),
-                "HIVE_PAY_HELD_JOBS": "0",
-                "HIVE_PAY_HELD_HOURS": "0",
-                "HIVE_PAYOUT_AGE_S": "0",
-                "HIVE_DEFAULT_MODEL": self.plan.model,
-                "HIVE_CALLBACK_ALLOW": os.environ.get("HIVE_CALLBACK_ALLOW", ""),
-            }
-        )
-        return Child("coordinator", argv, env, self.layout.logs / "coordinator.log")
+    def _told(self) -> dict[str, str]:
+        """What every coordinator is told."""
+        return {
+            "HIVE_DATABASE_URL": self.database_url,
+            "HIVE_HORIZON_URL": self.horizon_url,
+            "HIVE_LEDGER_KEYS": str(self.layout.ledger_keys),
+            "HIVE_PAY_HELD_JOBS": "0",
+            "HIVE_PAY_HELD_HOURS": "0",
+            "HIVE_PAYOUT_AGE_S": "0",
+            "HIVE_DEFAULT_MODEL": self.plan.model,
+            "HIVE_CALLBACK_ALLOW": os.environ.get("HIVE_CALLBACK_ALLOW", ""),
+        }
 
 
 def _identity(home: Path) -> Identity:

@@ -107,6 +107,7 @@ async def test_the_coordinator_killed_with_a_hundred_accepted_jobs(up: Up, http:
     ids = await asyncio.gather(*(submit(http) for _ in range(100)))
     await some_completed(http, 10)
     pid = up.ready.pids.coordinator
+    assert isinstance(pid, int)
     kill(pid)
     await restarted(up, pid, "coordinator")
     jobs = await all_completed(up, http, ids)

@@ -101,6 +101,7 @@ async def test_nothing_outlives_it_when_it_is_killed_and_the_data_is_whole(up: U
 
 async def test_a_child_that_is_killed_comes_back_as_itself(up: Up) -> None:
     before = up.ready
+    assert isinstance(before.pids.coordinator, int)
     victims = {before.pids.coordinator, before.pids.horizon, *before.pids.workers}
     for pid in victims:
         kill(pid)
