@@ -28,7 +28,7 @@ from coordinator.listening import Listener, bind, config
 from coordinator.observe import lag
 from coordinator.observe.tracing import TRACING
 from coordinator.pinned import FOLDER, servable
-from coordinator.queue import sweep
+from coordinator.queue import retention, sweep
 from coordinator.settings import Secrets, Settings, load_secrets
 from coordinator.settle.payout import Payer, Policy
 from coordinator.settle.stellar import Horizon, LedgerAway, LedgerKeys
@@ -48,6 +48,7 @@ log = structlog.get_logger()
 
 SWEEP_S: Final = 1.0
 PAYOUT_S: Final = 0.5
+FORGETTING_S: Final = 3600.0
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 RECONNECT_MS: Final = 500
 
@@ -192,7 +193,7 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
 
 def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
     owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive), courier_of(hive).run()]
-    owned.append(lag.run())
+    owned += [lag.run(), _forgetting(hive)]
     return [*owned, _paying(payer)] if payer else owned
 
 
@@ -218,6 +219,18 @@ async def _swept(hive: Hive) -> sweep.Swept:
 async def _renewed(hive: Hive) -> bool:
     await watch.renew(hive.dispatch)
     return True
+
+
+async def _forgetting(hive: Hive) -> None:
+    """Forgets days whose time is over, for ever."""
+    while True:
+        if gone := await _unless_away("retention", lambda: _forgotten(hive)):
+            log.info("old days are forgotten", tables=gone)
+        await asyncio.sleep(FORGETTING_S)
+
+
+async def _forgotten(hive: Hive) -> list[str]:
+    return await retention.one_round(hive.engine, _now(), hive.settings.keep_days)
 
 
 async def _paying(payer: Payer) -> None:

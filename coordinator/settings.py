@@ -15,6 +15,9 @@ from shared.errors import RequestError
 from shared.files import read_private, write_private
 from shared.geo.jurisdiction import InvalidJurisdiction, checked_groups
 
+KEPT_DAYS: Final = 33
+"""Results are kept for 30 days, and a job may have been a day old when it ended."""
+
 PREFIX: Final = "HIVE_"
 SECRET_BYTES: Final = 32
 ADMIN_PREFIX: Final = "hive-admin-"
@@ -23,6 +26,7 @@ ADMIN_KEY_FILE: Final = "admin.key"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Days = Annotated[int, msgspec.Meta(ge=KEPT_DAYS)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     The files of an account may have `file_quota` bytes in all.
     Coordinators of one fleet share a database, the secrets in `secrets_dir` (`state_dir` where it is not set) and the NATS
     servers at `nats_url` (several by comma).
+    Jobs, attempts and events are forgotten after `keep_days`; money and receipts never are.
     Without `database_url` an embedded PostgreSQL runs in `state_dir`; without `horizon_url` nothing is paid out.
     """
 
@@ -60,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     default_model: str = ""
     guards: list[str] = []
     file_quota: Count = 2 * 2**30
+    keep_days: Days = 40
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ready_file: Path | None = None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -17,6 +17,7 @@ from coordinator.api.hive import Hive
 from coordinator.api.nobody import refuse_if_nobody
 from coordinator.api.trace import Trace
 from coordinator.dispatch.offer import in_ms
+from coordinator.dispatch.ordering import placed, withdrawn
 from coordinator.dispatch.relay import Reader
 from coordinator.match.demand import Demand
 from coordinator.observe.series import SUBMIT, named
@@ -41,6 +42,7 @@ from coordinator.submit.prepare import (
     prompt_tokens,
 )
 from coordinator.submit.request import JobRequest, Submission
+from coordinator.submit.shares import share_of
 from coordinator.submit.size import size_of
 from shared.catalogue import Entry
 from shared.errors import Conflict, HiveError, Unavailable
@@ -133,7 +135,7 @@ class Intake:
             idempotency_key=sent.idempotency_key,
             body_hash=sent.body_hash,
         )
-        return await self._commit(jobs, planned, entry, sent)
+        return await self._commit(jobs, planned, entry, sent, share=share_of(key.plan))
 
     async def _planned(self, request: JobRequest, submission: Submission, entry: Entry, key: KeyRow) -> Planned:
         """The request counted, its room and its kind; raises Unavailable if nobody may take it."""
@@ -173,15 +175,20 @@ class Intake:
             self.demand.refused(spec, now)
             raise
 
-    async def _commit(self, jobs: tuple[NewJob, ...], planned: list[Planned], entry: Entry, sent: Sent) -> Accepted:
+    async def _commit(
+        self, jobs: tuple[NewJob, ...], planned: list[Planned], entry: Entry, sent: Sent, *, share: int
+    ) -> Accepted:
         attached = jobs[0].attached
         earlier = await self._earlier(jobs[0], sent) if sent.again else None
+        kinds = {plan.kind.id: plan.kind for plan in planned}
+        if earlier is None:
+            jobs = placed(self._hive.hub.order, ((job, kinds[job.kind_id]) for job in jobs), share)
         readers = [self._hive.relay.open(job.id, attached=True) for job in jobs] if attached and not earlier else []
         own, created_at = jobs[0].parent or jobs[0].id, jobs[0].created_at
         try:
-            id_ = earlier or await self._hive.writer.submit(*jobs)
+            id_ = earlier or await self._written(jobs, kinds)
             if id_ == own:
-                self._submitted(jobs, planned)
+                self._submitted(jobs, kinds)
                 await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
             elif attached:
                 readers, created_at = await self._joined(id_, readers)
@@ -194,8 +201,17 @@ class Intake:
         trace = Trace(id_, received=sent.received, accepted=accepted, now=perf_counter)
         return Accepted(id_, jobs, planned, entry, trace, readers, created_at, joined=id_ != own)
 
-    def _submitted(self, jobs: Sequence[NewJob], planned: list[Planned]) -> None:
-        kinds: dict[int, Kind] = {plan.kind.id: plan.kind for plan in planned}
+    async def _written(self, jobs: tuple[NewJob, ...], kinds: Mapping[int, Kind]) -> UUID:
+        """The id that the writer says; jobs that it did not make give their places in the queue back."""
+        id_ = None
+        try:
+            id_ = await self._hive.writer.submit(*jobs)
+        finally:
+            if id_ != (jobs[0].parent or jobs[0].id):
+                withdrawn(self._hive.hub.order, ((job, kinds[job.kind_id]) for job in jobs))
+        return id_
+
+    def _submitted(self, jobs: Sequence[NewJob], kinds: Mapping[int, Kind]) -> None:
         for job in jobs:
             self._hive.hub.submitted(kinds[job.kind_id], job)
             self.demand.asked(kinds[job.kind_id], 1, in_ms(job.created_at))

@@ -13,7 +13,8 @@ from coordinator.dispatch.session import Session
 from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.match.score import Bench, Fit, fit
 from coordinator.match.served import Served
-from coordinator.queue.order import tag
+from coordinator.queue.floors import Floors
+from coordinator.queue.order import Order
 from coordinator.store.rows import Kind, KindSpec, NewJob
 from shared.protocol.messages import CloseCode
 
@@ -66,6 +67,7 @@ class Hub:
         self.served = Served()
         self.elsewhere = Elsewhere()
         self.attempts = Attempts()
+        self.order, self.floors = Order(), Floors()
         self.work = asyncio.Event()
         self.arrived = asyncio.Event()
         self.left: set[str] = set()
@@ -171,6 +173,7 @@ class Hub:
         else:
             self._know(kind)
             self._waiting.add(kind.id)
+            self.floors.again([kind.id])
         self.work.set()
 
     def submitted(self, kind: Kind, job: NewJob) -> None:
@@ -178,6 +181,7 @@ class Hub:
         a cap may be parked, so it is looked for."""
         self._know(kind)
         self._news.add(kind.id)
+        self.floors.put(kind.id, job.tag)
         if job.limits.at_once is None:
             self._fresh.append(job)
         else:
@@ -189,6 +193,7 @@ class Hub:
         if known := self._kinds.keys() & kind_ids:
             self._waiting |= known
             self._news |= known
+            self.floors.again(known)
             self.work.set()
 
     def take_waiting(self) -> tuple[set[int], list[NewJob]]:
@@ -197,8 +202,7 @@ class Hub:
         waiting, self._waiting = self._waiting & self._kinds.keys(), set()
         fresh, self._fresh = self._fresh, []
         self.work.clear()
-        first = [job for job in fresh if job.kind_id not in waiting]
-        return waiting, sorted(first, key=lambda job: tag(job.created_at, job.priority))
+        return waiting, sorted((job for job in fresh if job.kind_id not in waiting), key=lambda job: job.tag)
 
     def take_unserved(self) -> list[Kind]:
         """The kinds of jobs that came here, or came back, since this was last asked and may wait yet: others might do them."""
@@ -260,13 +264,8 @@ class Hub:
         free = sum(bench.taken < bench.slots for bench in benches)
         possible = sum(not isinstance(why_not(facts, kind), Reason) for facts in self._registered.values())
         by_rule = dict(zip(_PASSED, passed, strict=True))
-        return Counts(
-            registered=len(self._registered),
-            online=self.online,
-            free=free,
-            possible=possible,
-            **by_rule,
-        )
+        registered, online = len(self._registered), self.online
+        return Counts(registered=registered, online=online, free=free, possible=possible, **by_rule)
 
     def _bench(self, session: Session, now: int) -> Bench:
         slots = session.facts.slots

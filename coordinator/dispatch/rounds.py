@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import structlog
 
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.offer import body_of, in_ms, is_weak, price_of, signed
+from coordinator.dispatch.ordering import given, look
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import LEASE_MS, Dispatch
 from coordinator.dispatch.telling import tell_of_work
@@ -30,6 +32,9 @@ IDLE_S: Final = 1.0
 
 SOON_S: Final = 0.1
 """The same, while a job waits for its search to widen or for a moment of its own."""
+
+LOOKS: Final = 20
+"""After a look none is made for so many times as long as it took."""
 
 log = structlog.get_logger()
 
@@ -54,9 +59,9 @@ async def run(d: Dispatch) -> None:
     while True:
         found = Found(0, soon=False)
         try:
-            if d.clock() >= poll_at:
+            if (began := d.clock()) >= poll_at:
                 await look(d)
-                poll_at = d.clock() + timedelta(seconds=IDLE_S)
+                poll_at = next_look(began, d.clock())
             found = await one_round(d)
         except Away:
             log.warning("the database is away: no jobs are given out")
@@ -66,12 +71,10 @@ async def run(d: Dispatch) -> None:
             await wait_at_most(d.hub.work, SOON_S if found.soon else IDLE_S)
 
 
-async def look(d: Dispatch) -> None:
-    """Looks which kinds of jobs wait at all, whoever submitted them. Raises Away."""
-    async with alone(d.engine) as conn:
-        waiting = await d.kinds.waiting(conn)
-    for kind in waiting:
-        d.hub.wake(kind)
+def next_look(began: datetime, ended: datetime) -> datetime:
+    """When to look again after a look that took so long: while a transaction is open somewhere, PostgreSQL has it walk over all
+    that was ready since, and it takes a twentieth of the time at most."""
+    return ended + max(timedelta(seconds=IDLE_S), LOOKS * (ended - began))
 
 
 async def one_round(d: Dispatch) -> Found:
@@ -104,10 +107,11 @@ async def _give(d: Dispatch, fresh: list[NewJob], waiting: set[int]) -> tuple[in
             drawing = asyncio.ensure_future(_drawn_up(d, gifts, now))
             moved = await _move(d, conn, gifts, now)
             attempts = await drawing
+        given(d.hub.order, (gift.job for gift in moved))
         for gift in moved:
             _offer(d, gift.session, attempts[gift.job.id])
-    given = {gift.job.id for gift in moved}
-    return len(moved), {job.kind_id for job in jobs if job.id not in given}
+    gone = {gift.job.id for gift in moved}
+    return len(moved), {job.kind_id for job in jobs if job.id not in gone}
 
 
 async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID, Attempt]:
@@ -118,7 +122,7 @@ async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID,
 async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     """Claims what waits of these kinds, as much as has a slot, and gives it away."""
     fits, benches = d.hub.fits(waiting), d.hub.benches(d.now_ms())
-    asked = asks(fits, benches, most=MOST, spare=d.spare)
+    asked = d.hub.floors.over(asks(fits, benches, most=MOST, spare=d.spare))
     unasked = waiting - {ask.kind_id for ask in asked}
     if not asked:
         d.hub.still_waiting(unasked)
@@ -126,17 +130,19 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     now = d.clock()
     try:
         async with d.engine.begin() as conn:
-            claimed = await moves.claim(conn, asked, now)
+            claimed = sorted(await moves.claim(conn, asked, now), key=attrgetter("tag"))
             gifts = await _move(d, conn, _gifts(d, assign(claimed, fits, benches, now, _begun(d, claimed))), now)
     except Away:
         d.hub.still_waiting(waiting)
         raise
+    given(d.hub.order, (gift.job for gift in gifts))
     for gift in gifts:
         _offer(d, gift.session, _attempt(d, gift, now))
-    given = {gift.job.id for gift in gifts}
+    gone = {gift.job.id for gift in gifts}
+    d.hub.floors.claimed(asked, claimed, gone)
     counts = _count(claimed)
     more = {ask.kind_id for ask in asked if ask.min_age_ms or counts.get(ask.kind_id, 0) >= ask.limit}
-    left = [job for job in claimed if job.id not in given]
+    left = [job for job in claimed if job.id not in gone]
     d.spare = _count(left)
     d.hub.still_waiting(unasked | more | d.spare.keys())
     return Found(len(gifts), soon=bool(left) or any(ask.min_age_ms for ask in asked))

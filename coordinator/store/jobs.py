@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 from coordinator.queue.lifecycle import INITIAL, Event, sources, sql_states, target
 from coordinator.queue.limits import LEASE, NO_PROGRESS, READER
-from coordinator.queue.order import tag
 from coordinator.store.batch import Batch, plain
 from coordinator.store.changes import Live, Requeue
 from coordinator.store.engine import Connection, statement
@@ -63,13 +62,13 @@ INSERT = f"""
 """  # noqa: S608  # names and states of ours
 
 _CLAIMED = """id, attempt, kind_id, account_id, request, seed, salt, hold, reward, tokens_in, max_tokens, avoid, lost,
-    since, deadline_at, attached, copy"""
-_ask = Batch("ask", kind_id="integer", most="integer", before="timestamptz")
+    since, deadline_at, attached, copy, tag, priority"""
+_ask = Batch("ask", kind_id="integer", most="integer", before="timestamptz", floor="bigint")
 CLAIM = f"""
     SELECT j.* FROM {_ask.sql}
     CROSS JOIN LATERAL (
         SELECT {_CLAIMED} FROM jobs
-        WHERE kind_id = ask.kind_id AND state = '{INITIAL}' AND NOT parked
+        WHERE kind_id = ask.kind_id AND tag >= ask.floor AND state = '{INITIAL}' AND NOT parked
             AND since <= ask.before AND ready_at <= :now AND deadline_at > :now
         ORDER BY tag LIMIT ask.most FOR UPDATE SKIP LOCKED) AS j
 """  # noqa: S608  # names and states of ours
@@ -164,14 +163,14 @@ _READ_ON = text(f"""
 
 
 async def claim(conn: Connection, asks: Sequence[Ask], now: datetime) -> list[Claimed]:
-    """Locks the first ready rows of each asked kind that nobody else has locked, as many as asked for."""
+    """Locks the first ready rows of each asked kind, from its floor on, that nobody else has locked, as many as asked for."""
     rows = await conn.execute(statement(CLAIM), claim_values(asks, now))
     return [Claimed(**row._mapping) for row in rows]
 
 
 def claim_values(asks: Sequence[Ask], now: datetime) -> dict[str, Any]:
     """The parameters of CLAIM."""
-    youngest = ((ask.kind_id, ask.limit, now - timedelta(milliseconds=ask.min_age_ms)) for ask in asks)
+    youngest = ((ask.kind_id, ask.limit, now - timedelta(milliseconds=ask.min_age_ms), ask.floor) for ask in asks)
     return _ask.bind(youngest) | {"now": now}
 
 
@@ -237,7 +236,7 @@ def _new_row(job: NewJob) -> tuple[object, ...]:
     reader_until = at + READER if job.attached else None
     return (
         day_of(job.id), job.id, job.account_id, job.key_id, job.kind_id, job.model, job.source, job.priority,
-        tag(at, job.priority), job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
+        job.tag, job.request, job.tokens_in, job.max_tokens, job.hold, job.reward, job.seed, job.salt,
         job.store, job.attached, job.callback is not None, at, at, job.deadline_at, job.deadline_at, reader_until,
         job.parent, job.choice, job.copy, bytes.fromhex(job.body_hash) or None, token_ns(job.limits),
         job.echo, job.cache_key, job.limits.at_once,

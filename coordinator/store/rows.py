@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from coordinator.queue.lifecycle import State
+from coordinator.queue.order import LOWEST, Lane, moment, tag
 from coordinator.submit.callback import Callback
 from coordinator.submit.plans import UNLIMITED, Limits
 from shared.receipt import FinishReason, Receipt
@@ -56,7 +57,7 @@ class NewJob(Row, frozen=True, kw_only=True):
     `parent` is the id that it shares with the other answers (by `choice`, from 0) to one request; the prompt of a `copy`
     is paid for by another of them. `limits` are those of its key, `recharging` says that the key's budget may grow;
     `echo` is what the face says of it again to whoever asks for it by the face's own id; `cache_key` what makes a request
-    the same whose answer may be given again."""
+    the same whose answer may be given again; `start` in virtual time (queue.order), None if nothing waits before it."""
 
     id: UUID
     account_id: UUID
@@ -86,6 +87,12 @@ class NewJob(Row, frozen=True, kw_only=True):
     echo: bytes | None = None
     callback: Callback | None = None
     cache_key: bytes | None = None
+    start: int | None = None
+
+    @property
+    def tag(self) -> int:
+        """Its place in the queue of its kind."""
+        return tag(moment(self.created_at) if self.start is None else self.start, self.priority)
 
     def pending(self) -> "Claimed":
         """The row as a claim would find it the moment it is made."""
@@ -93,21 +100,22 @@ class NewJob(Row, frozen=True, kw_only=True):
             id=self.id, attempt=0, kind_id=self.kind_id, account_id=self.account_id, request=self.request,
             seed=self.seed, salt=self.salt, hold=self.hold, reward=self.reward, tokens_in=self.tokens_in,
             max_tokens=self.max_tokens, avoid=[], lost=0, since=self.created_at, deadline_at=self.deadline_at,
-            attached=self.attached, copy=self.copy,
+            attached=self.attached, copy=self.copy, tag=self.tag, priority=self.priority,
         )  # fmt: skip
 
 
 class Ask(Row, frozen=True, kw_only=True):
-    """How many jobs of a kind to claim, none younger than `min_age_ms`."""
+    """How many jobs of a kind to claim, none younger than `min_age_ms` and none that stands before `floor`."""
 
     kind_id: int
     limit: int
     min_age_ms: int = 0
+    floor: int = LOWEST
 
 
 class Claimed(Row, frozen=True, kw_only=True):
     """A pending job, locked by the claiming transaction; `attempt` is the number of attempts before this one, `since` the
-    moment from which on it looks for a worker."""
+    moment from which on it looks for a worker, `tag` its place."""
 
     id: UUID
     attempt: int
@@ -126,6 +134,8 @@ class Claimed(Row, frozen=True, kw_only=True):
     deadline_at: datetime
     attached: bool
     copy: bool = False
+    tag: int = LOWEST
+    priority: Lane = "interactive"
 
 
 class Assignment(Row, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from coordinator.queue.order import Lane
 from coordinator.store import kinds as store_kinds
 from coordinator.store.engine import Connection
 from coordinator.store.rows import Kind, KindSpec
@@ -35,11 +36,14 @@ class KindCache:
         """The kind that asks exactly for `spec`; it is made if it is new, and stays whatever the caller's transaction
         does only if that commits, so use a transaction of its own."""
         known = self._by_spec.get(spec)
-        return known if known is not None else self._keep(spec, await store_kinds.intern(conn, spec))
+        if known is not None:
+            return known
+        return self._keep(spec, await store_kinds.find(conn, spec) or await store_kinds.intern(conn, spec))
 
-    async def waiting(self, conn: Connection) -> list[Kind]:
-        """The kinds of which at least one job is pending now, by any coordinator."""
-        return await self._of(conn, await store_kinds.waiting(conn))
+    async def first(self, conn: Connection) -> list[tuple[Kind, int, Lane]]:
+        """The kinds of which at least one job is ready now, by any coordinator, each with the place and the lane of its first."""
+        first = await store_kinds.first(conn)
+        return [(kind, *first[kind.id]) for kind in await self._of(conn, list(first))]
 
     async def counts(self, conn: Connection) -> list[tuple[Kind, int]]:
         """The kinds of which jobs are pending now, each with how many; see store.kinds.counts for the bounds."""

@@ -6,6 +6,7 @@ has some while others are asked for them.
 
 from alembic import op
 
+from migrations.fourth.clocks import CLOCKS
 from migrations.fourth.sessions import SESSIONS
 
 revision = "0004"
@@ -13,7 +14,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = (SESSIONS,)
+SCRIPTS = (SESSIONS, CLOCKS)
 
 
 def upgrade() -> None:

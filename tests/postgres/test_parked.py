@@ -261,4 +261,4 @@ async def test_kinds_of_which_all_is_parked_do_not_wait(engine: Engine) -> None:
         other = await kinds.intern(conn, KindSpec(model=f"other-{shop.account}", context=2048))
     await shop.submit(capped(shop, 1), capped(shop, 1, NOW + SECOND, kind_id=other.id))
     async with engine.connect() as conn:
-        assert await kinds.waiting(conn) == [shop.kind.id]
+        assert list(await kinds.first(conn)) == [shop.kind.id]

@@ -69,8 +69,8 @@ async def test_which_kinds_wait_is_found_without_walking_through_their_jobs_or_a
     for shop in shops[:2]:
         await fill(shop, 5_000)
     async with engine.connect() as conn:
-        found = await kinds.waiting(conn)
-        plan = await nodes(conn, kinds.WAITING, {})
+        found = list(await kinds.first(conn))
+        plan = await nodes(conn, kinds.FIRST, {})
     ours = {shop.kind.id for shop in shops}
     assert [id_ for id_ in found if id_ in ours] == sorted(shop.kind.id for shop in shops[:2])
     scans = [node for node in plan if node.get("Relation Name")]

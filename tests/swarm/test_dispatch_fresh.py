@@ -128,3 +128,24 @@ async def test_kinds_that_are_forgotten_meanwhile_stop_nothing(floor: Floor, mon
     assert next_of(hub) == (set(), [job.id for job in jobs[:3]])
     assert not hub.anyone(kinds[3])
     assert hub.fits([kinds[0].id, kinds[3].id]) == {kinds[3].id: {}}
+
+
+async def test_a_job_that_comes_before_what_was_claimed_last_is_not_passed_over(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nowhere(_: Dispatch) -> None:
+        return
+
+    kind, worker = await floor.kind(), floor.worker(slots=1, gate=asyncio.Event())
+    async with worker.connected(floor.url):
+        monkeypatch.setattr(rounds, "look", nowhere)
+        await floor.submit(kind)
+        await worker.offers.get()
+        waits = floor.job(kind)
+        await floor.writer.submit(waits)
+        floor.dispatch.hub.submitted(kind, waits)
+        floor.dispatch.hub.floors.seen({kind.id: waits.tag})
+        earlier = await floor.submit(kind, start=0)
+        assert worker.gate is not None
+        worker.gate.set()
+        assert [(await worker.offers.get()).body.job_id for _ in range(2)] == [str(earlier), str(waits.id)]

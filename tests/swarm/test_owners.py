@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from coordinator.store.kinds import waiting as waiting_kinds
+from coordinator.store.kinds import first as waiting_kinds
 from shared.worker_request import HEADER, signed
 from tests.swarm.scripted import ScriptedWorker, now_ms
 from tests.swarm.whole import Json, Swarm
@@ -136,8 +136,8 @@ async def test_only_accounts_with_workers_make_kinds_of_their_own(swarm: Swarm) 
     async with swarm.client() as http:
         await http.post("/hive/jobs", json=JOB)
     async with swarm.hive.engine.connect() as conn:
-        (kind,) = await swarm.hive.kinds.waiting(conn)
-        assert await waiting_kinds(conn) == [kind.id]
+        ((kind, *_),) = await swarm.hive.kinds.first(conn)
+        assert list(await waiting_kinds(conn)) == [kind.id]
     assert kind.owner is None
 
 

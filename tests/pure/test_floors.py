@@ -1,0 +1,114 @@
+"""Where claims begin: past what was found already, never past a job that waits."""
+
+from uuid import UUID
+
+from hypothesis import given, strategies as st
+
+from coordinator.queue.floors import MOST, Floors
+from coordinator.queue.order import LOWEST
+from coordinator.store.rows import Ask, Claimed
+from tests.pure.test_assign import job as claimed
+
+KIND = Ask(kind_id=1, limit=8)
+
+
+def at(tag: int, kind_id: int = 1) -> Claimed:
+    made = claimed(kind_id=kind_id)
+    return Claimed(**{name: getattr(made, name) for name in made.__struct_fields__} | {"tag": tag})
+
+
+def floor_of(floors: Floors, kind_id: int = 1) -> int:
+    (ask,) = floors.over([Ask(kind_id=kind_id, limit=8)])
+    return ask.floor
+
+
+def test_a_claim_begins_where_the_last_one_left_off() -> None:
+    floors, found = Floors(), [at(tag) for tag in (10, 20, 30)]
+    assert floor_of(floors) == LOWEST
+    floors.claimed([KIND], found, {one.id for one in found})
+    assert floor_of(floors) == 30
+    assert floor_of(floors, 2) == LOWEST
+
+
+def test_what_was_let_go_is_found_again() -> None:
+    floors, found = Floors(), [at(tag) for tag in (10, 20, 30)]
+    floors.claimed([KIND], found, {found[0].id, found[2].id})
+    assert floor_of(floors) == 20
+
+
+def test_what_was_passed_over_as_too_young_is_found_again() -> None:
+    floors, found = Floors(), [at(10)]
+    floors.claimed([Ask(kind_id=1, limit=8, min_age_ms=500)], found, {found[0].id})
+    assert floor_of(floors) == LOWEST
+
+
+def test_a_job_that_is_put_in_during_a_claim_or_a_look_is_found() -> None:
+    floors, found = Floors(), [at(30)]
+    floors.over([KIND])
+    floors.put(1, 15)
+    floors.claimed([KIND], found, {found[0].id})
+    assert floor_of(floors) == 15
+    floors.began()
+    floors.put(1, 12)
+    floors.seen({1: 40})
+    assert floor_of(floors) == 12
+
+
+def test_a_look_sets_all_right() -> None:
+    floors, found = Floors(), [at(30)]
+    floors.claimed([KIND], found, {found[0].id})
+    floors.began()
+    floors.seen({1: 7})
+    assert floor_of(floors) == 7
+    floors.began()
+    floors.seen({})
+    assert floor_of(floors) == 7
+
+
+def test_jobs_that_came_back_are_looked_for_as_far_as_the_last_look_saw() -> None:
+    floors, found = Floors(), [at(30)]
+    floors.seen({1: 5})
+    floors.claimed([KIND], found, {found[0].id})
+    floors.again([1, 2])
+    assert (floor_of(floors), floor_of(floors, 2)) == (5, LOWEST)
+
+
+def test_no_more_floors_are_kept_than_there_is_room_for() -> None:
+    floors = Floors()
+    for kind_id in range(MOST + 2):
+        floors.claimed([], [at(9, kind_id)], set())
+    floors.seen({3: 9})
+    assert (floor_of(floors, 3), floor_of(floors, 4)) == (9, LOWEST)
+
+
+STEPS = st.lists(
+    st.one_of(st.tuples(st.just("put"), st.integers(0, 50)), st.tuples(st.just("claim"), st.integers(1, 4)))
+)
+
+
+@given(STEPS, STEPS)
+def test_one_coordinator_alone_never_passes_over_a_job(
+    before: list[tuple[str, int]], during: list[tuple[str, int]]
+) -> None:
+    """Whatever is put in and claimed, also while a claim is on its way: the floor is never above the first that waits."""
+    floors, waiting = Floors(), {UUID(int=n): tag for n, tag in enumerate((4, 9, 9))}
+    for step, number in [*before, ("claim", 2), *during]:
+        if step == "put":
+            waiting[UUID(int=1000 + len(waiting) + number)] = number
+            floors.put(1, number)
+            continue
+        floor = floor_of(floors)
+        first = sorted((tag, id_) for id_, tag in waiting.items() if tag >= floor)[:number]
+        assert not waiting or [tag for tag, _ in first][:1] == [min(waiting.values())]
+        for step_, number_ in during:
+            if step_ == "put":
+                waiting[UUID(int=2000 + len(waiting) + number_)] = number_
+                floors.put(1, number_)
+        rows = []
+        for tag, _ in first:
+            rows.append(at(tag))
+        given_ = {row.id for row in rows[::2]}
+        for row, (_, id_) in zip(rows, first, strict=True):
+            if row.id in given_:
+                del waiting[id_]
+        floors.claimed([KIND], rows, given_)
