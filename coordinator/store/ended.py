@@ -140,9 +140,7 @@ def _worked(works: Iterable[Work], today: date) -> list[tuple[object, ...]]:
 
 def _used(uses: Iterable[Use], today: date) -> list[tuple[object, ...]]:
     """One row for each account, key and model."""
-    sums = _summed(
-        ((u.account_id, u.key_id, u.model), (1, u.tokens_in, u.cached, u.tokens_out, u.cost)) for u in uses
-    )
+    sums = _summed(((u.account_id, u.key_id, u.model), (1, u.tokens_in, u.cached, u.tokens_out, u.cost)) for u in uses)
     return [(account, today, key, model, *numbers) for (account, key, model), numbers in sums.items()]
 
 

@@ -41,7 +41,10 @@ def walks(node: Any) -> Iterator[str]:
         yield from walks(part)
     if node.get("Relation Name") and node["Node Type"].endswith("Scan"):
         keyed = "Index Cond" in node or any("Index Cond" in part for part in node.get("Plans", []))
-        first = node.get("Index Name") in {"jobs_ready", "jobs_parked", "payables_waiting"} or "payables" in node["Relation Name"]
+        first = (
+            node.get("Index Name") in {"jobs_ready", "jobs_parked", "payables_waiting"}
+            or "payables" in node["Relation Name"]
+        )
         if not keyed and not first:  # the first of an index is found at once
             yield f"{node['Node Type']} of {node['Relation Name']}"
 
@@ -60,6 +63,8 @@ async def test_nothing_walks_through_a_table(engine: Engine, full: bool) -> None
 
 
 async def test_counting_what_waits_reads_a_bounded_part_of_the_queue(engine: Engine) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(text(FORGET))
     large, small = await open_shop(engine), await open_shop(engine)
     await fill(large, 3 * kinds.COUNTED)
     await fill(small, 7)

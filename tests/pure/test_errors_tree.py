@@ -17,7 +17,7 @@ ALL = [error for error in tree(HiveError) if error.__module__ == errors.__name__
 def test_the_tree_is_the_whole_module() -> None:
     public = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, HiveError)}
     assert public <= set(ALL)
-    assert len({error.status for error in public}) == len(public)
+    assert len({(error.status, error.code) for error in public}) == len(public)
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from re import _constants as _op, _parser  # type: ignore[attr-defined]  # the only parser that reads what `re` reads
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
 
 from shared.protocol.messages import OfferBody
+
+# The only parser that reads what `re` reads; whether it has types depends on what else mypy has read before.
+_op: Any = import_module("re._constants")
+_parser: Any = import_module("re._parser")
 
 MOST_CHARACTERS: Final = 100_000
 WINDOW: Final = 1_000
