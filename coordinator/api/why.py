@@ -94,6 +94,8 @@ async def job_why(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
     key = await face.keys.caller(request)
     view, children = await face.family(job_id, key.account_id)
     each = children or [view]
+    if any(one.status is State.PENDING for one in each):
+        await face.hive.look_elsewhere()
     async with alone(face.hive.engine) as conn:
         standing = await _standing(conn, each)
         tries = await waiting.tries(conn, [one.id for one in each])
