@@ -1,6 +1,7 @@
 """Callbacks from end to end: a whole coordinator, scripted workers, and another side that listens on loopback."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from standardwebhooks import Webhook
 
+from coordinator.outside import courier
 from coordinator.store.engine import Engine
 from tests.support_outside import Heard, Other, answering, other_side
 from tests.support_wait import eventually
@@ -73,13 +76,15 @@ async def test_a_cancelled_job_is_told_of_too(engine: Engine, database_url: str,
 
 
 async def test_nothing_of_a_job_is_in_the_log(
-    engine: Engine, database_url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    lines = io.StringIO()
+    monkeypatch.setattr(courier, "log", structlog.wrap_logger(structlog.PrintLogger(lines)))
     async with listening(database_url, tmp_path) as (swarm, other, url), swarm.client() as http:
         other.scripts["/done"] = answering(410)
         (await http.post("/hive/jobs", json={**JOB, "callback_url": f"{url}?token=abracadabra"})).raise_for_status()
         await eventually(partial(dead, http), 30, "the callback's end")
-    told_by_log = "".join(capfd.readouterr())
+    told_by_log = "".join([lines.getvalue(), *capfd.readouterr()])
     assert "a callback is given up" in told_by_log
     for secret in ("capital", "Rome.", "abracadabra", "whsec_"):
         assert secret not in told_by_log
