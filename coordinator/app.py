@@ -17,7 +17,9 @@ import structlog
 from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
+from coordinator.api.face import Face
 from coordinator.api.told import courier_of
+from coordinator.batch import rounds
 from coordinator.bus import Alone, Bus, Nats, subject_name
 from coordinator.dispatch import elsewhere, ending, loops, watch
 from coordinator.dispatch.hub import Hub
@@ -193,6 +195,7 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
 
 def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
     owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive), courier_of(hive).run()]
+    owned.append(rounds.run(Face(hive)))
     owned += [lag.run(), _forgetting(hive)]
     return [*owned, _paying(payer)] if payer else owned
 

@@ -25,7 +25,7 @@ from shared.errors import (
 
 OPENAI_PATHS: Final = (
     "/v1", "/chat", "/models", "/model", "/completions", "/embeddings", "/responses", "/messages", "/rerank",
-    "/moderations", "/utils",
+    "/moderations", "/utils", "/files", "/batches",
 )  # fmt: skip
 
 JOBS: Final = "/hive/jobs/"

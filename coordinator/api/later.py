@@ -17,8 +17,6 @@ LATER: Final = (
     "/v1/videos/{}",
     "/v1/videos/{}/content",
     "/v1/videos/{}/remix",
-    "/v1/batches",
-    "/v1/files",
     "/v1/vector_stores",
     "/v1/vector_stores/{}/files",
     "/v1/vector_stores/{}/search",

@@ -19,9 +19,13 @@ from coordinator.api.views import JobCreated, JobJson, JobList
 from coordinator.api.why import WhyJob
 from coordinator.api.why_idle import Why
 from coordinator.guard.gate import HEADER as GUARD
+from coordinator.openai.batch_object import BatchObject
+from coordinator.openai.batches import BatchBody
 from coordinator.openai.chat import ChatBody
 from coordinator.openai.completions import CompletionBody
 from coordinator.openai.embeddings import EmbeddingBody
+from coordinator.openai.files import FileDeleted, FileObject
+from coordinator.openai.lists import Page
 from coordinator.openai.moderations import ModerationBody
 from coordinator.openai.rerank import RerankBody
 from coordinator.openai.responses_body import ResponseBody
@@ -108,6 +112,22 @@ OPERATIONS: Final = (
         answer=Counted,
     ),
     Operation("get", "/v1/model/info", "The model that is named", answer=Offered, query=("model",)),
+    Operation("post", "/v1/files", "Upload a file for a batch: a form with file and purpose", answer=FileObject),
+    Operation("get", "/v1/files", "The account's files", answer=Page, query=("purpose", "order", "limit", "after")),
+    Operation("get", "/v1/files/{file_id}", "A file", answer=FileObject),
+    Operation("get", "/v1/files/{file_id}/content", "The bytes of a file, or a range of them", headers=("range",)),
+    Operation("delete", "/v1/files/{file_id}", "Delete a file", answer=FileDeleted),
+    Operation(
+        "post",
+        "/v1/batches",
+        "Answer all requests of a file within a day",
+        body=BatchBody,
+        answer=BatchObject,
+        headers=(*HEADERS.values(), GUARD),
+    ),
+    Operation("get", "/v1/batches", "The account's batches, the newest first", answer=Page, query=("limit", "after")),
+    Operation("get", "/v1/batches/{batch_id}", "A batch", answer=BatchObject),
+    Operation("post", "/v1/batches/{batch_id}/cancel", "End a batch; what is done of it stays", answer=BatchObject),
     Operation("post", "/hive/jobs", "Submit a job", status=201, body=JobBody, headers=_ASKED, answer=JobCreated),
     Operation("get", "/hive/jobs", "The account's jobs, the newest first", answer=JobList, query=("status", *_PAGE_OF)),
     Operation("get", "/hive/jobs/{job_id}", "A job", answer=JobJson),

@@ -1,6 +1,7 @@
 """OpenAI's Responses API: answers that are kept and continued; each is a durable job."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from coordinator.openai.responses_items import continued, referenced, with_refer
 from coordinator.openai.responses_kept import retold
 from coordinator.openai.responses_stored import counting, earlier, find, named_items, shown
 from coordinator.openai.responses_teller import ResponseTeller
+from coordinator.store.callers import KeyRow
 from coordinator.submit.request import Submission
 from shared.protocol.messages import Message
 
@@ -34,10 +36,10 @@ async def create_response(request: HttpRequest) -> ASGIApp:
     body = decoded(_DECODER, call.raw)
     face = face_of(request)
     with in_its_words():
-        asked = await _asked(request, call, body)
+        asked = await asked_of(face, call.key, body, request.headers.get)
         if body.background:
             return await _in_background(request, call, asked, stream=bool(body.stream))
-        return await serve(request, call, asked, partial(_teller, face, body), stream=bool(body.stream))
+        return await serve(request, call, asked, partial(teller_of, face, body), stream=bool(body.stream))
 
 
 @post(
@@ -53,9 +55,9 @@ async def compact_response(request: HttpRequest) -> ASGIApp:
     face = face_of(request)
     with in_its_words():
         check(body)
-        messages = await _conversation(face, call, body)
+        messages = await _conversation(face, call.key, body)
         asked = submission(body, [*messages, Message(role="user", content=ASK)], request.headers.get, face.groups)
-        tell = partial(_compact_teller, face, messages, _seal(face, call))
+        tell = partial(_compact_teller, face, messages, _seal(face, call.key))
         return await serve_whole(request, call, asked, tell)
 
 
@@ -69,27 +71,29 @@ async def count_response_tokens(request: HttpRequest) -> ASGIApp:
     """How many tokens the model would read, by its own template and vocabulary; costs nothing."""
     call = await called(request)
     body = decoded(_DECODER, call.raw)
+    face = face_of(request)
     with in_its_words():
-        asked = await _asked(request, call, body)
+        asked = await asked_of(face, call.key, body, request.headers.get)
         check_size(call.sent.size, media=bool(asked.request.images))
-        count = await face_of(request).intake.count(asked, call.key)
+        count = await face.intake.count(asked, call.key)
     return json_answer({"object": "response.input_tokens", "input_tokens": count})
 
 
-async def _asked(request: HttpRequest, call: Call, body: ResponseBody) -> Submission:
+async def asked_of(
+    face: Face, key: KeyRow, body: ResponseBody, header: Callable[[str], str | None]
+) -> Submission:  # fmt: skip
     """What a body asks for, in the conversation that it continues; raises RequestError for what is wrong with it."""
     check(body)
-    face = face_of(request)
-    asked = submission(body, await _conversation(face, call, body), request.headers.get, face.groups)
-    return await fitting(face, call.key, asked) if body.truncation == "auto" else asked
+    asked = submission(body, await _conversation(face, key, body), header, face.groups)
+    return await fitting(face, key, asked) if body.truncation == "auto" else asked
 
 
-async def _conversation(face: Face, call: Call, body: ResponseBody) -> list[Message]:
-    account, items = call.key.account_id, body.items
+async def _conversation(face: Face, key: KeyRow, body: ResponseBody) -> list[Message]:
+    account, items = key.account_id, body.items
     before = [] if body.previous_response_id is None else await earlier(face, account, body.previous_response_id)
     if named := referenced(items):
         items = with_references(items, await named_items(face, account, named))
-    return continued(before, items, _seal(face, call).open)
+    return continued(before, items, _seal(face, key).open)
 
 
 async def _in_background(request: HttpRequest, call: Call, asked: Submission, *, stream: bool) -> ASGIApp:
@@ -102,7 +106,8 @@ async def _in_background(request: HttpRequest, call: Call, asked: Submission, *,
     return json_answer(shown(await find(face, account, accepted.id)), 200, accepted.trace.headers())
 
 
-def _teller(face: Face, body: ResponseBody, names: Names) -> ResponseTeller:
+def teller_of(face: Face, body: ResponseBody, names: Names) -> ResponseTeller:
+    """Tells what a body asked for."""
     return ResponseTeller(names, echo=echo(body), count=counting(face.hive.vocabularies[names.model]))
 
 
@@ -111,8 +116,8 @@ def _compact_teller(face: Face, messages: list[Message], seal: Seal, names: Name
     return CompactTeller(names, messages=messages, count=count, seal=seal, nonce=os.urandom(NONCE_BYTES))
 
 
-def _seal(face: Face, call: Call) -> Seal:
-    return Seal(face.hive.secrets.pepper, call.key.account_id)
+def _seal(face: Face, key: KeyRow) -> Seal:
+    return Seal(face.hive.secrets.pepper, key.account_id)
 
 
 ROUTES: Final[list[Any]] = [create_response, compact_response, count_response_tokens]

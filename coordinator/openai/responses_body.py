@@ -109,10 +109,11 @@ def check(body: ResponseBody) -> None:
     if body.top_logprobs is not None and not 0 <= body.top_logprobs <= MAX_TOP:
         message = f"top_logprobs must be between 0 and {MAX_TOP}, got {body.top_logprobs}."
         raise RequestError(message, param="top_logprobs")
-    _check_metadata(body.metadata or {})
+    check_metadata(body.metadata or {})
 
 
-def _check_metadata(metadata: dict[str, str]) -> None:
+def check_metadata(metadata: dict[str, str]) -> None:
+    """Raises RequestError for more, or longer, pairs than a caller may hang on what it asks for."""
     longest = max(map(len, metadata), default=0), max(map(len, metadata.values()), default=0)
     if len(metadata) > MAX_METADATA or longest[0] > MAX_METADATA_KEY or longest[1] > MAX_METADATA_VALUE:
         message = f"metadata takes up to {MAX_METADATA} pairs of up to {MAX_METADATA_KEY} and {MAX_METADATA_VALUE} characters."

@@ -3,9 +3,11 @@
 from typing import Any, Final
 
 from coordinator.openai import (
+    batches,
     chat,
     completions,
     embeddings,
+    files,
     models,
     moderations,
     rerank,
@@ -24,4 +26,6 @@ ROUTES: Final[list[Any]] = [
     *moderations.ROUTES,
     *models.ROUTES,
     *token_counter.ROUTES,
+    *files.ROUTES,
+    *batches.ROUTES,
 ]

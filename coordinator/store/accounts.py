@@ -109,6 +109,12 @@ async def find_key(conn: Connection, secret_hash: str) -> KeyRow | None:
     return None if row is None else _key(row)
 
 
+async def get_key(conn: Connection, id_: UUID) -> KeyRow | None:
+    """The key of this id; revoked, expired or not."""
+    row = (await conn.execute(_KEY.where(keys.c.id == id_))).one_or_none()
+    return None if row is None else _key(row)
+
+
 async def rotate_key(conn: Connection, id_: UUID, *, secret_hash: str, prefix: str, old_until: datetime) -> bool:
     """Gives a key a new secret; the present one works until `old_until`, the one before it no longer. False if there is no
     such key, or it was revoked."""

@@ -1,12 +1,13 @@
-"""What the queue needs at swarm scale: where each worker is connected. Marked: pre.
+"""What the queue needs at swarm scale: where each worker is connected, files and batches. Marked: pre.
 
 A coordinator of the third version goes on working: nobody else knows of its workers, so it must not be the only one that
-has some while others are asked for them.
+has some while others are asked for them. It leaves batches to the others.
 """
 
 from alembic import op
 
 from migrations.fourth.clocks import CLOCKS
+from migrations.fourth.files import FILES
 from migrations.fourth.sessions import SESSIONS
 
 revision = "0004"
@@ -14,7 +15,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = (SESSIONS, CLOCKS)
+SCRIPTS = (SESSIONS, FILES, CLOCKS)
 
 
 def upgrade() -> None:

@@ -41,7 +41,7 @@ async def test_routes_methods_and_bodies_fail_in_the_one_shape(served: Served) -
         cases = [
             (await http.get("/nowhere"), 404, "not_found"),
             (await http.get("/hive/jobs/not-a-uuid"), 404, "not_found"),
-            (await http.post("/v1/batches", json={}), 404, "not_found"),
+            (await http.post("/v1/vector_stores", json={}), 404, "not_found"),
             (await http.put("/hive/jobs", json={}), 405, "method_not_allowed"),
             (await http.post("/hive/jobs", content=b"{"), 400, "invalid_request"),
             (await http.post("/hive/jobs", content=b"[]"), 400, "invalid_request"),
@@ -52,7 +52,7 @@ async def test_routes_methods_and_bodies_fail_in_the_one_shape(served: Served) -
         ]
     for answer, status, code in cases:
         assert (answer.status_code, error_of(answer)["code"]) == (status, code)
-    assert "/v1/batches" in error_of(cases[2][0])["message"]
+    assert "/v1/vector_stores" in error_of(cases[2][0])["message"]
     assert "yet" in error_of(cases[2][0])["message"]
     assert {"GET", "POST"} <= set(cases[3][0].headers["allow"].replace(" ", "").split(","))
 

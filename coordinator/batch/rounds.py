@@ -1,0 +1,87 @@
+"""Goes on with batches for ever: whoever claims one has its turn for a while and leaves the rest to the next turn, here or
+at another coordinator. No connection to the database is held from one step to the next."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from coordinator.api.face import Face
+from coordinator.batch import turn
+from coordinator.batch.recording import OvertakenError
+from coordinator.batch.work import TURN, Work
+from coordinator.store import batches, files
+from coordinator.store.engine import Away, alone
+from shared.logs import bug
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 3
+"""So many batches one coordinator goes on with at once."""
+
+IDLE_S: Final = 0.5
+TIDY_S: Final = 60.0
+LISTED: Final = timedelta(days=90)
+"""How long a batch is listed after its end."""
+
+PURGED: Final = 20
+"""So many files, of up to 200 MiB each, are purged at once."""
+
+FORGOTTEN: Final = 1_000
+
+
+async def run(face: Face) -> None:
+    """Goes on with batches, and forgets what is over, for ever."""
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(_working(face))
+        tasks.create_task(_tidying(face))
+
+
+async def one_round(face: Face) -> bool:
+    """Takes one turn, if some batch is due; whether one was. Raises Away."""
+    now = face.hive.clock()
+    async with alone(face.hive.engine) as conn:
+        claimed = await batches.claim(conn, now, now + TURN, 1)
+    for batch in claimed:
+        try:
+            await turn.take(Work(face, batch, now))
+        except OvertakenError:
+            log.info("somebody else goes on with a batch", id=str(batch.id))
+        except Away:
+            raise
+        except Exception as e:  # noqa: BLE001 - one batch must not take all others, and the coordinator, with it
+            log.error("a batch failed", id=str(batch.id), **bug(e))
+    return bool(claimed)
+
+
+async def tidy(face: Face) -> bool:
+    """Forgets files and batches whose time is over; whether there are more of them. Raises Away."""
+    now = face.hive.clock()
+    async with alone(face.hive.engine) as conn:
+        purged = await files.purge(conn, now, PURGED)
+        forgotten = await batches.forget(conn, now - LISTED, FORGOTTEN)
+    return purged == PURGED or forgotten == FORGOTTEN
+
+
+async def _working(face: Face) -> None:
+    while True:
+        try:
+            busy = await one_round(face)
+        except Away as e:
+            log.warning("away", what="batches", reason=str(e))
+            busy = False
+        if not busy:
+            await asyncio.sleep(IDLE_S)
+
+
+async def _tidying(face: Face) -> None:
+    while True:
+        try:
+            more = await tidy(face)
+        except Away as e:
+            log.warning("away", what="files", reason=str(e))
+            more = False
+        if not more:
+            await asyncio.sleep(TIDY_S)
