@@ -8,6 +8,7 @@ import pytest
 from stellar_sdk import Keypair, Signer
 from structlog.testing import capture_logs
 
+from coordinator.observe.series import REGISTRY
 from coordinator.settle.attempts import SPENT_ELSEWHERE
 from coordinator.settle.payout import Payer
 from coordinator.settle.stellar import Horizon, worker_address
@@ -20,6 +21,7 @@ ENVELOPES = "SELECT n, max_fee FROM payout_envelopes ORDER BY n"
 async def test_what_was_earned_is_paid_once_and_exactly(world: World) -> None:
     one, two = world.workers(2)
     earned = [*await world.earn(one, 1_000_003, 17), *await world.earn(two, 5)]
+    before = REGISTRY.get_sample_value("hive_settlement_seconds_count") or 0
     payer = await world.started()
     assert await payer.one_round(world.now)
     assert await world.rows("SELECT state, total FROM payout_batches") == [("open", total(earned))]
@@ -32,6 +34,7 @@ async def test_what_was_earned_is_paid_once_and_exactly(world: World) -> None:
     assert on_ledger["fee_bump_transaction"]["hash"] == shown
     assert (int(on_ledger["fee_charged"]), on_ledger["successful"]) == (fee, True)
     assert await world.rows("SELECT DISTINCT state FROM payout_orders") == [("paid",)]
+    assert REGISTRY.get_sample_value("hive_settlement_seconds_count") == before + len(earned)
 
 
 async def test_two_channels_carry_two_batches_at_once(world: World) -> None:
