@@ -26,7 +26,7 @@ from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
 from coordinator.dispatch.state import Dispatch
-from coordinator.listening import Listener, bind, config
+from coordinator.listening import GRACE_S, Listener, bind, config
 from coordinator.observe import lag
 from coordinator.observe.tracing import TRACING
 from coordinator.pinned import FOLDER, servable
@@ -133,19 +133,23 @@ def _ledger_keys(settings: Settings) -> LedgerKeys | None:
 
 
 async def serve_until_stopped(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then sends workers away, ends requests within seconds and stops."""
+    """Serves until SIGTERM or SIGINT, then takes nothing more, sends workers away, ends requests within seconds and stops;
+    told so again it does not wait for those that another coordinator could end."""
     configure_logs(settings.log_level)
     TRACING.start(os.environ)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, told)
     embedded = None if settings.database_url else EmbeddedPostgres(settings.state_dir / "postgres")
     try:
         url = settings.database_url or (embedded.start() if embedded else "")
         if embedded:
             await _migrate(url)
-        async with serving(build(settings, url)):
+        async with serving(build(settings, url), hurry):
             await stop.wait()
     finally:
         if embedded:
@@ -160,11 +164,13 @@ async def _migrate(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(hive: Hive) -> AsyncIterator[None]:
-    """Listens and runs every loop inside the block; a loop that fails ends the block."""
+async def serving(hive: Hive, hurry: asyncio.Event | None = None) -> AsyncIterator[None]:
+    """Listens and runs every loop inside the block; a loop that fails ends the block. At its end clients of a fleet may get
+    the rest of their answers, unless it is told to `hurry`."""
     settings = hive.settings
     sockets = bind(settings.host, settings.port), bind(settings.admin_host, settings.admin_port)
-    public = Listener(config(public_app(hive, [_worker_route(hive.dispatch)])))
+    grace_s = GRACE_S + (loops.FINISH_S if settings.nats_url else 0)
+    public = Listener(config(public_app(hive, [_worker_route(hive.dispatch)]), grace_s))
     admin = Listener(config(admin_app(hive)))
     payer = _payer(hive)
     if await _unless_away("tables", lambda: has_tables(hive.engine)) is False:
@@ -181,10 +187,12 @@ async def serving(hive: Hive) -> AsyncIterator[None]:
             try:
                 yield
             finally:
-                loops.drain(hive.dispatch, RECONNECT_MS)
-                hive.relay.stop()
                 public.should_exit = admin.should_exit = True
+                loops.drain(hive.dispatch, RECONNECT_MS)
+                await loops.finish(hive.dispatch, hurry or asyncio.Event())
+                hive.relay.stop()
                 await asyncio.gather(*listening, return_exceptions=True)
+                await _unless_away("departure", lambda: watch.depart(hive.dispatch))
                 for task in running:
                     task.cancel()
     except BaseExceptionGroup as several:

@@ -26,7 +26,8 @@ class Listener(uvicorn.Server):
         yield
 
 
-def config(app: Any) -> uvicorn.Config:
+def config(app: Any, grace_s: int = GRACE_S) -> uvicorn.Config:
+    """How an app is served; who is still being answered when it stops has so many seconds."""
     return uvicorn.Config(
         app,
         http=Http,
@@ -41,7 +42,7 @@ def config(app: Any) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=grace_s,
     )
 
 

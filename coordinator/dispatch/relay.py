@@ -174,6 +174,10 @@ class Relay:
         attached = [job_id for job_id in self._readers if self.is_attached(job_id)]
         return attached, [job_id for job_id in self._readers if not self.is_attached(job_id)]
 
+    def awaited(self) -> list[UUID]:
+        """The jobs that have not ended and that somebody waits for here for whom they are done."""
+        return [job_id for job_id in self._readers if self.is_attached(job_id) and not self._channels[job_id].ended]
+
     def unread(self) -> list[UUID]:
         """The jobs whose logs are kept though nobody reads them now."""
         return [job_id for job_id in self._channels if job_id not in self._readers]

@@ -51,9 +51,9 @@ def as_it_is(message: Message) -> list[Message]:
 
 @asynccontextmanager
 async def coordinators(
-    database_url: str, folder: Path, nats_url: str, count: int = 2, spoil: Spoil = as_it_is
+    database_url: str, folder: Path, nats_url: str, count: int = 2, spoil: Spoil = as_it_is, first: int = 0
 ) -> AsyncIterator[list[Swarm]]:
-    """So many coordinators that hear of each other, without workers."""
+    """So many coordinators that hear of each other, numbered from `first`, without workers."""
 
     def prepare(hive: Hive) -> None:
         if isinstance(hive.dispatch.bus, Nats):
@@ -64,7 +64,7 @@ async def coordinators(
             await stack.enter_async_context(
                 coordinating(database_url, folder / f"c{n}", prepare, secrets_dir=folder / "secrets", nats_url=nats_url)
             )
-            for n in range(count)
+            for n in range(first, first + count)
         ]
         if nats_url:
             await connected(made)
