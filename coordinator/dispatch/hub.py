@@ -228,9 +228,10 @@ class Hub:
         self._waiting.update(kind_ids)
 
     def fits(self, kind_ids: Iterable[int]) -> Mapping[int, Mapping[str, Fit]]:
-        """For each kind that is known here the workers online now that may do its jobs; the rules run once per pair."""
+        """For each kind that is known here the workers online that may do its jobs, as they come and go; the rules run once
+        per pair."""
         known = [self._kinds[kind_id] for kind_id in kind_ids if kind_id in self._kinds]
-        return {kind.id: dict(self._fits_of(kind)) for kind in known}
+        return {kind.id: self._fits_of(kind) for kind in known}
 
     def anyone(self, kind: Kind) -> bool:
         """Whether some worker online, here or elsewhere, may do jobs of this kind; the rules run once per pair."""

@@ -95,11 +95,10 @@ async def _give(d: Dispatch, fresh: list[NewJob], waiting: set[int]) -> tuple[in
     if not fresh:
         return 0, set()
     now, jobs = d.clock(), [job.pending() for job in fresh]
-    wanted = {pk for workers in d.hub.fits(waiting).values() for pk in workers}
-    benches = {
-        pk: Bench(bench.slots, bench.slots, bench.last_ms) if pk in wanted else bench
-        for pk, bench in d.hub.benches(d.now_ms()).items()
-    }
+    benches = d.hub.benches(d.now_ms())
+    free = {pk for pk, bench in benches.items() if bench.taken < bench.slots}
+    for pk in {pk for workers in d.hub.fits(waiting).values() for pk in workers.keys() & free}:
+        benches[pk] = Bench(benches[pk].slots, benches[pk].slots, benches[pk].last_ms)
     gifts = _gifts(d, assign(jobs, d.hub.fits({job.kind_id for job in jobs}), benches, now))
     moved = []
     if gifts:
@@ -122,7 +121,9 @@ async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID,
 async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     """Claims what waits of these kinds, as much as has a slot, and gives it away."""
     fits, benches = d.hub.fits(waiting), d.hub.benches(d.now_ms())
-    asked = d.hub.floors.over(asks(fits, benches, most=MOST, spare=d.spare))
+    every, free = asks(fits, benches, most=MOST, spare=d.spare), sum(b.slots - b.taken for b in benches.values())
+    asked = d.hub.floors.over(every, free, d.spare)
+    fits = {ask.kind_id: dict(fits[ask.kind_id]) for ask in asked}
     unasked = waiting - {ask.kind_id for ask in asked}
     if not asked:
         d.hub.still_waiting(unasked)
@@ -145,6 +146,8 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     left = [job for job in claimed if job.id not in gone]
     d.spare = _count(left)
     d.hub.still_waiting(unasked | more | d.spare.keys())
+    if d.hub.floors.more(every, asked):
+        d.hub.work.set()
     return Found(len(gifts), soon=bool(left) or any(ask.min_age_ms for ask in asked))
 
 

@@ -27,13 +27,12 @@ def asks(fits: Fits, benches: Mapping[str, Bench], *, most: int, spare: Mapping[
 
     `spare` adds rows of a kind whose first rows could not be given away the last time (they avoid the free workers).
     """
+    free = {pk: bench.slots - bench.taken for pk, bench in benches.items() if bench.slots > bench.taken}
     asked = []
     for kind_id, workers in fits.items():
-        open_ = [(benches[pk].slots - benches[pk].taken, fit) for pk, fit in workers.items()]
-        free = [(slots, fit.after_ms) for slots, fit in open_ if slots > 0]
-        if free:
-            limit = min(most, sum(slots for slots, _ in free) + spare.get(kind_id, 0))
-            asked.append(Ask(kind_id=kind_id, limit=limit, min_age_ms=min(ms for _, ms in free)))
+        if able := workers.keys() & free.keys():
+            limit = min(most, sum(free[pk] for pk in able) + spare.get(kind_id, 0))
+            asked.append(Ask(kind_id=kind_id, limit=limit, min_age_ms=min(workers[pk].after_ms for pk in able)))
     return asked
 
 

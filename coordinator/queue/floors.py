@@ -5,7 +5,8 @@ over all of it, each time. A floor may be too high, for another coordinator writ
 look, once a second, sets it right.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import heapq
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +18,9 @@ from coordinator.store.rows import Ask, Claimed
 MOST: Final = 16_384
 """Of so many kinds floors are kept; beyond it all are learned again."""
 
+ASKED: Final = 64
+"""So many kinds are claimed from at once: those whose first job stands foremost."""
+
 
 class Floors:
     """The floors that one coordinator knows, by kind: now, and as the last look found them. A job may be put in while a look
@@ -26,19 +30,38 @@ class Floors:
         self._now: dict[int, int] = {}
         self._seen: dict[int, int] = {}
         self._put: dict[int, int] = {}
+        self._barren: set[int] = set()
 
     def began(self) -> None:
         """The database is asked."""
         self._put = {}
 
-    def over(self, asks: Iterable[Ask]) -> list[Ask]:
-        """The asks, each from its kind's floor on."""
+    def over(self, asks: Sequence[Ask], free: int, spare: Mapping[int, int]) -> list[Ask]:
+        """Of all that may be asked what is asked now for so many `free` slots, each from its kind's floor on: those kinds
+        first that stand foremost and gave something the last time, and not many more jobs than there are slots, but for those
+        to `spare`."""
         self.began()
-        return [msgspec.structs.replace(ask, floor=self._now.get(ask.kind_id, LOWEST)) for ask in asks]
+        each = 2 * free // max(1, min(ASKED, len(asks))) + 1
+        asked = heapq.nsmallest(ASKED, asks, key=lambda ask: (ask.kind_id in self._barren, self._floor(ask.kind_id)))
+        return [
+            msgspec.structs.replace(
+                ask, floor=self._floor(ask.kind_id), limit=min(ask.limit, each + spare.get(ask.kind_id, 0))
+            )
+            for ask in asked
+        ]
+
+    def more(self, asks: Iterable[Ask], asked: Iterable[Ask]) -> bool:
+        """Whether something is left to ask for that may give something."""
+        done = {ask.kind_id for ask in asked} | self._barren
+        return any(ask.kind_id not in done for ask in asks)
+
+    def _floor(self, kind_id: int) -> int:
+        return self._now.get(kind_id, LOWEST)
 
     def put(self, kind_id: int, tag: int) -> None:
         """A job of this kind was put there."""
         self._put[kind_id] = min(tag, self._put.get(kind_id, tag))
+        self._barren.discard(kind_id)
         if kind_id in self._now:
             self._now[kind_id] = min(tag, self._now[kind_id])
 
@@ -51,10 +74,10 @@ class Floors:
         """The first ready job of each kind stood there, and of other kinds there was none."""
         if len(self._now) > MOST:
             self._now = {}
-        self._seen = dict(first)
+        self._seen, self._barren = dict(first), set()
         self._rise(first)
 
-    def claimed(self, asks: Iterable[Ask], jobs: Iterable[Claimed], given: Collection[UUID]) -> None:
+    def claimed(self, asks: Sequence[Ask], jobs: Sequence[Claimed], given: Collection[UUID]) -> None:
         """These were found, in the order of their places, and so many of them were given away. What was passed over as too
         young stays in reach."""
         stuck = {ask.kind_id for ask in asks if ask.min_age_ms}
@@ -65,6 +88,8 @@ class Floors:
                 if job.id not in given:
                     stuck.add(job.kind_id)
         self._rise(risen)
+        fruitful = {job.kind_id for job in jobs if job.id in given}
+        self._barren = (self._barren | {ask.kind_id for ask in asks}) - fruitful
 
     def _rise(self, to: Mapping[int, int]) -> None:
         self._now |= {kind_id: min(tag, self._put.get(kind_id, tag)) for kind_id, tag in to.items()}

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from hypothesis import given, strategies as st
 
-from coordinator.queue.floors import MOST, Floors
+from coordinator.queue.floors import ASKED, MOST, Floors
 from coordinator.queue.order import LOWEST
 from coordinator.store.rows import Ask, Claimed
 from tests.pure.test_assign import job as claimed
@@ -18,7 +18,7 @@ def at(tag: int, kind_id: int = 1) -> Claimed:
 
 
 def floor_of(floors: Floors, kind_id: int = 1) -> int:
-    (ask,) = floors.over([Ask(kind_id=kind_id, limit=8)])
+    (ask,) = floors.over([Ask(kind_id=kind_id, limit=8)], 8, {})
     return ask.floor
 
 
@@ -44,7 +44,7 @@ def test_what_was_passed_over_as_too_young_is_found_again() -> None:
 
 def test_a_job_that_is_put_in_during_a_claim_or_a_look_is_found() -> None:
     floors, found = Floors(), [at(30)]
-    floors.over([KIND])
+    floors.over([KIND], 8, {})
     floors.put(1, 15)
     floors.claimed([KIND], found, {found[0].id})
     assert floor_of(floors) == 15
@@ -79,6 +79,29 @@ def test_no_more_floors_are_kept_than_there_is_room_for() -> None:
         floors.claimed([], [at(9, kind_id)], set())
     floors.seen({3: 9})
     assert (floor_of(floors, 3), floor_of(floors, 4)) == (9, LOWEST)
+
+
+def test_what_stands_foremost_is_asked_first_and_not_much_more_than_there_is_room_for() -> None:
+    floors, asks = Floors(), [Ask(kind_id=n, limit=64) for n in range(3 * ASKED)]
+    floors.seen({n: 1000 - n for n in range(3 * ASKED)})
+    asked = floors.over(asks, 96, {191: 5})
+    assert [ask.kind_id for ask in asked] == list(range(3 * ASKED - 1, 2 * ASKED - 1, -1))
+    assert {ask.limit for ask in asked} == {4, 9}
+    assert floors.more(asks, asked)
+    assert [ask.limit for ask in floors.over(asks[:1], 64, {})] == [64]
+
+
+def test_kinds_that_gave_nothing_are_not_in_the_way_of_others() -> None:
+    """Each is asked once; when all were, there is nothing more to ask for until something happens."""
+    floors, asks, seen = Floors(), [Ask(kind_id=n, limit=1) for n in range(3 * ASKED)], set[int]()
+    for left in (True, True, False):
+        asked = floors.over(asks, 1, {})
+        floors.claimed(asked, [at(1, ask.kind_id) for ask in asked], set())
+        seen |= {ask.kind_id for ask in asked}
+        assert floors.more(asks, asked) is left
+    assert len(seen) == 3 * ASKED
+    floors.put(100, 7)
+    assert floors.more(asks, [])
 
 
 STEPS = st.lists(
