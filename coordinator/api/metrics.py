@@ -26,7 +26,6 @@ WORKERS: Final = Gauge("hive_workers_online", "Workers online", registry=REGISTR
 PAID: Final = Gauge("hive_paid_gns", "GNS paid out since the beginning", registry=REGISTRY)
 
 
-
 def exposition(accept: str) -> tuple[bytes, str]:
     """All of it and its content type: OpenMetrics, which has exemplars, where the `accept` header asks for it."""
     encode, content_type = choose_encoder(accept)

@@ -36,7 +36,9 @@ SETTLEMENT: Final = _timed("settlement", "From a job's end to its payment's conf
 LAG: Final = _timed("event_loop_lag", "How much later than asked the event loop came back", _QUICK)
 
 ENDED: Final = _counted("jobs_ended", "Jobs that ended here", "state", "source")
-TOKENS: Final = _counted("tokens", "Tokens of jobs that ended here: read, of those cached, and made", "model", "direction")
+TOKENS: Final = _counted(
+    "tokens", "Tokens of jobs that ended here: read, of those cached, and made", "model", "direction"
+)
 RETRIES: Final = _counted("job_retries", "Jobs that wait again after an attempt came to nothing")
 LOST: Final = _counted("attempts_lost", "Attempts that were lost, by reason", "reason")
 DECLINED: Final = _counted("attempts_declined", "Offers that workers did not take")
@@ -45,7 +47,9 @@ GUARDED: Final = _counted("guard_refusals", "Requests that a guard refused", "gu
 CACHE: Final = _counted("answer_cache", "Requests that an earlier answer might serve, by whether one did", "result")
 CALLBACKS: Final = _counted("callbacks", "Calls to tell of a job's end, by what came of them", "outcome")
 
-PENDING: Final = _gauged("jobs_pending", "Jobs that wait in the queue, counted up to 20 000; all coordinators", "priority")
+PENDING: Final = _gauged(
+    "jobs_pending", "Jobs that wait in the queue, counted up to 20 000; all coordinators", "priority"
+)
 PARKED: Final = _gauged("jobs_parked", "Jobs that wait for others of their key, counted up to 20 000; all coordinators")
 OLDEST: Final = _gauged("oldest_pending_seconds", "Age of the oldest waiting job of those counted; all coordinators")
 SESSIONS: Final = _gauged("worker_sessions", "Workers connected to this coordinator")

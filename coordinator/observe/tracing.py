@@ -57,7 +57,9 @@ class Tracing:
             from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - the same
             from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - the same
         except ImportError:
-            log.warning("an endpoint for traces is set, but OpenTelemetry is not installed: pip install 'hive-swarm[otel]'")
+            log.warning(
+                "an endpoint for traces is set, but OpenTelemetry is not installed: pip install 'hive-swarm[otel]'"
+            )
             return
         name = environment.get("OTEL_SERVICE_NAME") or SERVICE
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)

@@ -66,9 +66,7 @@ async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable
         told = delivered(job.id for job in due)
         verdicts = [(job, verdict(job, now, ours=told.is_ours(job.id))) for job in due]
         found = {v: [job for job, said in verdicts if said is v] for v in Verdict}
-        ends = await moves.repair(
-            conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told
-        )
+        ends = await moves.repair(conn, found[Verdict.EXPIRED], found[Verdict.ORPHANED], found[Verdict.LOST], now, told)
     _tell(found[Verdict.LOST], ends)
     async with engine.begin() as conn:
         purged = await ended.purge(conn, now, BATCH)

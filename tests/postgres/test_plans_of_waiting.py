@@ -47,7 +47,9 @@ async def test_what_waits_is_counted_by_the_indexes_of_what_waits(engine: Engine
     shop = await open_shop(engine)
     await fill(shop, 3000)
     parked = "UPDATE jobs SET parked = true, at_once = 1 WHERE tag > 500 AND tag <= 3000 AND kind_id = :kind"
-    running = "UPDATE jobs SET state = 'assigned', worker_pk = 'w', lease_until = now() WHERE tag <= 200 AND kind_id = :kind"
+    running = (
+        "UPDATE jobs SET state = 'assigned', worker_pk = 'w', lease_until = now() WHERE tag <= 200 AND kind_id = :kind"
+    )
     async with engine.begin() as conn:
         await conn.execute(text(FORGET))
         await conn.execute(text(parked), {"kind": shop.kind.id})

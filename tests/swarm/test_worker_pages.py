@@ -117,7 +117,10 @@ async def test_a_worker_reads_what_it_missed_within_the_hour_whoever_got_it(swar
         assert (await http.post("/v1/chat/completions", json=chat | {"jurisdiction": "FR"})).status_code == 503
     told = (await ask(swarm, swarm.rome, "why")).json()["last_hour"]
     assert (told["jobs"], told["refused"], told["could_take"], told["others"]) == (3, 2, 1, 0)
-    assert [(one["reason"], one["jobs"], one["refused"]) for one in told["skipped"]] == [("place", 2, 1), ("tier", 0, 1)]
+    assert [(one["reason"], one["jobs"], one["refused"]) for one in told["skipped"]] == [
+        ("place", 2, 1),
+        ("tier", 0, 1),
+    ]
     assert all(one["sentence"].endswith(".") for one in told["skipped"])
 
 
