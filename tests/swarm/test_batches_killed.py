@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.batch import turn
+from coordinator.batch import rounds, turn
 from coordinator.batch.recording import OvertakenError
 from coordinator.batch.work import TURN, Work
 from coordinator.store import batches
 from coordinator.store.engine import Engine
+from coordinator.submit.request import Submission
 from tests.swarm.batching import chat
 from tests.swarm.lane import KilledError, Lane, lane
 
@@ -129,3 +130,30 @@ async def test_of_two_that_go_on_with_a_batch_at_once_one_is_believed(
         told = {**await made.lines(found.output_file), **await made.lines(found.error_file)}
         assert len(told) == found.completed + found.failed == 40
         assert await made.jobs() <= 40
+
+
+async def test_a_line_that_somebody_slow_is_about_to_ask_is_not_asked_once_it_is_told_of(
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with lane(engine, database_url, tmp_path) as made:
+        batch = await made.begin([chat()])
+        await rounds.one_round(made.face)
+        admit, begun, go_on = made.face.admit_with, asyncio.Event(), asyncio.Event()
+
+        async def slow(header: str | None, asked: Submission) -> None:
+            begun.set()
+            await go_on.wait()
+            await admit(header, asked)
+
+        monkeypatch.setattr(made.face, "admit_with", slow)
+        dawdling = asyncio.create_task(rounds.one_round(made.face))
+        await asyncio.wait_for(begun.wait(), 10)
+        async with made.engine.begin() as conn:
+            assert await batches.cancel(conn, made.key.account_id, batch.id, made.hive.clock())
+        await made.rounds()
+        assert (await made.now(batch)).status == "cancelled"
+        go_on.set()
+        assert await dawdling
+        assert await made.jobs() == 0
+        found = await made.now(batch)
+        assert (found.completed, found.failed, set(await made.lines(found.error_file))) == (0, 1, {"line-1"})
