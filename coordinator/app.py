@@ -203,8 +203,7 @@ async def serving(hive: Hive, hurry: asyncio.Event | None = None) -> AsyncIterat
 
 def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
     owned = [hive.writer.run(), loops.run(hive.dispatch), _sweeping(hive), courier_of(hive).run()]
-    owned.append(rounds.run(Face(hive)))
-    owned += [lag.run(), _forgetting(hive)]
+    owned += [rounds.run(Face(hive)), lag.run(), _forgetting(hive)]
     return [*owned, _paying(payer)] if payer else owned
 
 
@@ -234,14 +233,11 @@ async def _renewed(hive: Hive) -> bool:
 
 async def _forgetting(hive: Hive) -> None:
     """Forgets days whose time is over, for ever."""
+    days = hive.settings.keep_days
     while True:
-        if gone := await _unless_away("retention", lambda: _forgotten(hive)):
+        if gone := await _unless_away("retention", lambda: retention.one_round(hive.engine, _now(), days)):
             log.info("old days are forgotten", tables=gone)
         await asyncio.sleep(FORGETTING_S)
-
-
-async def _forgotten(hive: Hive) -> list[str]:
-    return await retention.one_round(hive.engine, _now(), hive.settings.keep_days)
 
 
 async def _paying(payer: Payer) -> None:
