@@ -19,7 +19,10 @@ MOST: Final = 16_384
 """Of so many kinds floors are kept; beyond it all are learned again."""
 
 ASKED: Final = 64
-"""So many kinds are claimed from at once: those whose first job stands foremost."""
+"""So many kinds are claimed from at once at most: those whose first job stands foremost."""
+
+MORE: Final = 3
+"""So many kinds more than there are slots, for some may have nothing."""
 
 
 class Floors:
@@ -38,11 +41,12 @@ class Floors:
 
     def over(self, asks: Sequence[Ask], free: int, spare: Mapping[int, int]) -> list[Ask]:
         """Of all that may be asked what is asked now for so many `free` slots, each from its kind's floor on: those kinds
-        first that stand foremost and gave something the last time, and not many more jobs than there are slots, but for those
-        to `spare`."""
+        first that stand foremost and gave something the last time, and hardly more jobs than there are slots, for each is
+        locked; but for those to `spare`."""
         self.began()
-        each = 2 * free // max(1, min(ASKED, len(asks))) + 1
-        asked = heapq.nsmallest(ASKED, asks, key=lambda ask: (ask.kind_id in self._barren, self._floor(ask.kind_id)))
+        many = min(ASKED, free + MORE)
+        asked = heapq.nsmallest(many, asks, key=lambda ask: (ask.kind_id in self._barren, self._floor(ask.kind_id)))
+        each = -(-free // max(1, len(asked)))
         return [
             msgspec.structs.replace(
                 ask, floor=self._floor(ask.kind_id), limit=min(ask.limit, each + spare.get(ask.kind_id, 0))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from hypothesis import given, strategies as st
 
-from coordinator.queue.floors import ASKED, MOST, Floors
+from coordinator.queue.floors import ASKED, MORE, MOST, Floors
 from coordinator.queue.order import LOWEST
 from coordinator.store.rows import Ask, Claimed
 from tests.pure.test_assign import job as claimed
@@ -86,16 +86,17 @@ def test_what_stands_foremost_is_asked_first_and_not_much_more_than_there_is_roo
     floors.seen({n: 1000 - n for n in range(3 * ASKED)})
     asked = floors.over(asks, 96, {191: 5})
     assert [ask.kind_id for ask in asked] == list(range(3 * ASKED - 1, 2 * ASKED - 1, -1))
-    assert {ask.limit for ask in asked} == {4, 9}
+    assert {ask.limit for ask in asked} == {2, 7}
     assert floors.more(asks, asked)
     assert [ask.limit for ask in floors.over(asks[:1], 64, {})] == [64]
+    assert [(ask.kind_id, ask.limit) for ask in floors.over(asks, 1, {})] == [(191 - n, 1) for n in range(1 + MORE)]
 
 
 def test_kinds_that_gave_nothing_are_not_in_the_way_of_others() -> None:
     """Each is asked once; when all were, there is nothing more to ask for until something happens."""
     floors, asks, seen = Floors(), [Ask(kind_id=n, limit=1) for n in range(3 * ASKED)], set[int]()
     for left in (True, True, False):
-        asked = floors.over(asks, 1, {})
+        asked = floors.over(asks, ASKED, {})
         floors.claimed(asked, [at(1, ask.kind_id) for ask in asked], set())
         seen |= {ask.kind_id for ask in asked}
         assert floors.more(asks, asked) is left

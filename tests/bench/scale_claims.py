@@ -1,0 +1,207 @@
+"""Claims from a queue of so many jobs of 7 500 kinds, beside a transaction that stays open all the while."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+
+from coordinator.match.assign import assign
+from coordinator.match.score import Bench, Fit
+from coordinator.queue import moves
+from coordinator.queue.floors import Floors
+from coordinator.queue.limits import LEASE
+from coordinator.queue.moves import Reports
+from coordinator.store import accounts, kinds
+from coordinator.store.engine import Engine, alone
+from coordinator.store.rows import Ask, Assignment
+from tests.postgres.made import HOLD, result
+
+Gift = tuple[UUID, int, str]
+
+MODELS, CELLS, TIERS = 5, 300, 5
+FREE = 64
+MS = 1000
+CELL = "841e805ffffffff"
+
+KINDS = text("""
+    INSERT INTO kinds (model, region, cell, strict, min_tier, min_evidence, context)
+    SELECT 'm' || m, '', c, false, t, 0, 4096
+    FROM generate_series(1, :models) m, generate_series(1, :cells) c, generate_series(1, :tiers) t
+""")
+# The day is in a job's id, where the coordinator looks for it.
+JOBS = text(f"""
+    INSERT INTO jobs (day, id, account_id, key_id, kind_id, model, source, priority, state, tag, request, tokens_in,
+        max_tokens, hold, seed, salt, store, attached, created_at, ready_at, deadline_at, due_at)
+    SELECT CAST(:day AS date), CAST(overlay(CAST(gen_random_uuid() AS text) PLACING
+            lpad(to_hex(CAST(:day AS date) - date '1970-01-01'), 4, '0') FROM 10 FOR 4) AS uuid), :account, :key,
+        k.ids[1 + n % cardinality(k.ids)], 'm', 'hive', 'interactive', 'pending', n, repeat('x', 100)::bytea, 10, 100,
+        {HOLD}, '7', repeat('0', 64), false, false, :now, :now, :late, :late
+    FROM (SELECT array_agg(id ORDER BY id) AS ids FROM kinds) k, generate_series(CAST(:first AS bigint), :last) n
+""")
+EMPTY = (
+    "TRUNCATE jobs, jobs_ended, attempts, job_events, receipts, journal, payables, worker_sums, worker_days, workers"
+)
+WORKERS = text("""
+    INSERT INTO workers (pk, cell, capabilities, countries, first_seen, last_seen)
+    SELECT 'w' || n, 1, '', '{}', :now, :now FROM generate_series(1, :many) n
+""")
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """How long each claim took, and each decision what to claim and who gets it, in ms; how many jobs ended in how many
+    seconds; how long a look at all kinds took at the end, in ms."""
+
+    claims: list[float]
+    decisions: list[float]
+    ended: int
+    seconds: float
+    look: float
+
+
+class Queue:
+    """An account with credit, and the kinds that its jobs are of."""
+
+    def __init__(self, engine: Engine, account: UUID, key: UUID, asks: Sequence[Ask], cost: int) -> None:
+        self.engine, self.account, self.key, self.asks, self.cost = engine, account, key, asks, cost
+        self._last = 0
+
+    async def fill(self, many: int) -> None:
+        """So many jobs more wait."""
+        now, first = datetime.now(UTC), self._last + 1
+        self._last += many
+        values = {"account": self.account, "key": self.key, "now": now, "late": now + timedelta(days=1)}
+        async with self.engine.begin() as conn:
+            await conn.execute(text("SET LOCAL statement_timeout = 0"))
+            await conn.execute(JOBS, values | {"day": now.date(), "first": first, "last": self._last})
+            held = text("UPDATE spend SET credit = credit + :sum, held = held + :sum WHERE account_id = :owner")
+            await conn.execute(held, {"sum": many * HOLD, "owner": self.account})
+            held = text("UPDATE key_spend SET held = held + :sum WHERE key_id = :owner")
+            await conn.execute(held, {"sum": many * HOLD, "owner": self.key})
+
+    async def empty(self) -> None:
+        """Nothing waits, and nothing is left of what did."""
+        async with self.engine.begin() as conn:
+            await conn.execute(text(EMPTY))
+            await conn.execute(text("UPDATE spend SET held = 0"))
+            await conn.execute(text("UPDATE key_spend SET held = 0"))
+
+    async def workers(self, many: int) -> None:
+        """So many workers are registered."""
+        async with self.engine.begin() as conn:
+            await conn.execute(WORKERS, {"now": datetime.now(UTC), "many": many})
+
+
+@asynccontextmanager
+async def idle(engine: Engine) -> AsyncIterator[None]:
+    """A transaction that does nothing, and keeps all that is deleted meanwhile."""
+    async with engine.connect() as conn:
+        await conn.execute(text("SET SESSION idle_in_transaction_session_timeout = 0"))
+        await conn.commit()
+        await conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        await conn.execute(text("SELECT 1 FROM jobs LIMIT 1"))
+        yield
+        await conn.rollback()
+        await conn.execute(text("RESET idle_in_transaction_session_timeout"))
+
+
+async def opened(engine: Engine) -> Queue:
+    """A queue without jobs."""
+    account, key, now = uuid4(), uuid4(), datetime.now(UTC)
+    async with engine.begin() as conn:
+        await accounts.create_account(conn, account, "bench", now)
+        await accounts.create_key(conn, key, account, name="k", secret_hash=key.hex, prefix="hive_k", now=now)
+        await conn.execute(KINDS, {"models": MODELS, "cells": CELLS, "tiers": TIERS})
+        ids = (await conn.scalars(text("SELECT id FROM kinds ORDER BY id"))).all()
+    return Queue(engine, account, key, [Ask(kind_id=id_, limit=FREE) for id_ in ids], HOLD * 4 // 10)
+
+
+async def claimed(queue: Queue, seconds: float, *, top_up: bool, online: int = 100, complete: bool = True) -> Measured:
+    """Claims, assigns and completes for so long, as a coordinator does: it ends what it gave away while it claims more. With
+    `top_up` as many come as end; without `complete` it is left at giving away."""
+    floors, claims, decisions = Floors(), [], []
+    fits = _fits(queue.asks, online)
+    ending: asyncio.Queue[list[Gift]] = asyncio.Queue(2)
+    ender = asyncio.create_task(_end(queue, ending, top_up=top_up, complete=complete))
+    began = time.perf_counter()
+    await _look(queue.engine, floors)
+    looked = time.perf_counter()
+    while time.perf_counter() - began < seconds and not ender.done():
+        if time.perf_counter() > looked + 1:
+            took = await _look(queue.engine, floors)
+            looked = time.perf_counter() + 20 * took
+        now = datetime.now(UTC)
+        at = time.perf_counter()
+        asked = floors.over(queue.asks, FREE, {})
+        deciding = time.perf_counter() - at
+        async with queue.engine.begin() as conn:
+            at = time.perf_counter()
+            rows = sorted(await moves.claim(conn, asked, now), key=lambda job: job.tag)
+            claims.append((time.perf_counter() - at) * MS)
+            at = time.perf_counter()
+            pairs = assign(rows, {ask.kind_id: fits[ask.kind_id] for ask in asked}, _benches(online), now)
+            decisions.append((deciding + time.perf_counter() - at) * MS)
+            given = [
+                Assignment(id=p.job.id, attempt_before=p.job.attempt, worker_pk=p.worker_pk, cell=CELL, price=1)
+                for p in pairs
+            ]
+            moved = (
+                await moves.assign(conn, given, coordinator="c", now=now, lease_until=now + LEASE) if given else set()
+            )
+        floors.claimed(asked, rows, moved)
+        if moved:
+            workers = {p.job.id: p.worker_pk for p in pairs}
+            await ending.put([(row.id, row.attempt + 1, workers[row.id]) for row in rows if row.id in moved])
+        else:
+            await asyncio.sleep(0)
+            if not floors.more(queue.asks, asked):
+                await _look(queue.engine, floors)
+    await ending.put([])
+    ended = await ender
+    seconds = time.perf_counter() - began
+    return Measured(claims, decisions, ended, seconds, await _look(queue.engine, floors) * MS)
+
+
+def _fits(asks: Sequence[Ask], online: int) -> dict[int, dict[str, Fit]]:
+    """Each worker has one of the models."""
+    of_model = [
+        {f"w{n}": Fit(0, loaded=True, rings=n % 9) for n in range(1, online + 1) if n % MODELS == model}
+        for model in range(MODELS)
+    ]
+    per_model = CELLS * TIERS
+    return {ask.kind_id: of_model[place // per_model] for place, ask in enumerate(asks)}
+
+
+def _benches(online: int) -> dict[str, Bench]:
+    """FREE slots in all are free."""
+    each = -(-FREE // online)
+    return {f"w{n}": Bench(each, 0 if n <= FREE else each, 0) for n in range(1, online + 1)}
+
+
+async def _look(engine: Engine, floors: Floors) -> float:
+    began = time.perf_counter()
+    floors.began()
+    async with alone(engine) as conn:
+        first = await kinds.first(conn)
+    floors.seen({kind_id: tag for kind_id, (tag, _) in first.items()})
+    return time.perf_counter() - began
+
+
+async def _end(queue: Queue, given: asyncio.Queue[list[Gift]], *, top_up: bool, complete: bool) -> int:
+    """Completes what was given away, until there is no more; how many."""
+    ended = 0
+    while rows := await given.get():
+        if not complete:
+            ended += len(rows)
+            continue
+        done = [result(id_, attempt, worker, cost=queue.cost) for id_, attempt, worker in rows]
+        async with queue.engine.begin() as conn:
+            reported = await moves.apply(conn, Reports(finished=done), datetime.now(UTC))
+        ended += sum(outcome.verdict == "accepted" for outcome in reported.outcomes)
+        if top_up:
+            await queue.fill(len(rows))
+    return ended
