@@ -92,13 +92,16 @@ async def job_why(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
     """Why a job of the caller's account waits, by counts, and what its attempts came to."""
     face = face_of(request)
     key = await face.keys.caller(request)
-    view, children = await face.family(job_id, key.account_id)
-    each = children or [view]
-    if any(one.status is State.PENDING for one in each):
+    while True:
+        view, children = await face.family(job_id, key.account_id)
+        each = children or [view]
+        async with alone(face.hive.engine) as conn:
+            standing = await _standing(conn, each)
+            tries = await waiting.tries(conn, [one.id for one in each])
+        if all(one.status is not State.PENDING or one.id in standing for one in each):
+            break  # else one of them was given away meanwhile
+    if standing:
         await face.hive.look_elsewhere()
-    async with alone(face.hive.engine) as conn:
-        standing = await _standing(conn, each)
-        tries = await waiting.tries(conn, [one.id for one in each])
     now = face.hive.clock()
     told = [explained(one, standing.get(one.id), tries.get(one.id, []), face.counting.of, now) for one in each]
     whole = parent(view, told, now) if children else told[0]

@@ -130,7 +130,7 @@ def _tell(d: Dispatch, report: Report, moved: Moved) -> None:
         case _:
             assert_never(report)
     d.hub.attempts.remove(report.attempt)
-    reason = "" if isinstance(report, Finished) else report.code if isinstance(report, GaveUp) else report.reason
+    reason = observed.loss_of(report.reason) if isinstance(report, Lost) else ""
     TRACING.attempt(report.attempt, _OUTCOMES[type(report)], reason, d.now_ms())
     _tell_readers(d, report.attempt, moved)
 

@@ -73,14 +73,14 @@ def reason(facts: Facts, nobody: str) -> str:
     return f"A slot is free: {_turn(facts.ahead)}."
 
 
-def would_help(kind: Kind | KindSpec, facts: Facts) -> str:
-    """What would let such a job begin, in a few words."""
+def would_help(kind: Kind | KindSpec, facts: Facts) -> str | None:
+    """What would let such a job begin, in a few words; None where it is a moment alone."""
     if facts.parked:
         return "An end of one of the key's jobs, or a key that may have more at once."
     who = f"worker{in_words(kind)}{_DOES[task_of(kind.needs)]}{_needs(kind)}"
-    if facts.eligible and not facts.free:
-        return f"A free slot at a {who}."
-    return f"A {who}."
+    if not facts.eligible or facts.reach_ms:
+        return f"A {who}."
+    return None if facts.free or facts.rests_ms else f"A free slot at a {who}."
 
 
 def _needs(kind: Kind | KindSpec) -> str:

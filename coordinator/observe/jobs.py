@@ -27,9 +27,14 @@ def tell(over: Iterable[Over]) -> None:
         log.info("a job ended", **_line(one))
 
 
+def loss_of(reason: str) -> str:
+    """Why an attempt was lost as one of few words: the reason itself may be a worker's own."""
+    return "rejected" if reason.startswith("rejected:") else _REASONS.get(reason, "worker")
+
+
 def lost(reason: str, *, again: bool) -> None:
     """Counts an attempt that was lost for this reason; `again`: its job waits for another."""
-    LOST.labels("rejected" if reason.startswith("rejected:") else _REASONS.get(reason, "worker")).inc()
+    LOST.labels(loss_of(reason)).inc()
     if again:
         RETRIES.inc()
 

@@ -86,10 +86,12 @@ class Tracing:
 
         kind, context = SpanKind.SERVER, _context(traceparent)
         with self._tracer.start_as_current_span(scope["method"], context=context, kind=kind, **_SILENT) as span:
-            yield
-            route = str(scope.get("path_template") or "none")
-            span.update_name(f"{scope['method']} {route}")
-            span.set_attribute("http.route", route)
+            try:
+                yield
+            finally:
+                route = str(scope.get("path_template") or "none")
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attribute("http.route", route)
 
     @contextmanager
     def submit(self) -> Iterator[str | None]:
@@ -102,7 +104,8 @@ class Tracing:
             yield f"00-{at.trace_id:032x}-{at.span_id:016x}-{int(at.trace_flags):02x}"
 
     def attempt(self, attempt: Attempt, outcome: str, reason: str, now: int) -> None:
-        """An attempt that is over at `now` (ms): the wait before it if it was the first, itself, and the end that it made."""
+        """An attempt that is over at `now` (ms), for a reason that is not in a worker's words: the wait before it if it was the
+        first, itself, and the end that it made."""
         if self._tracer is None:
             return
         context = _context(_DECODER.decode(attempt.job.request).trace)

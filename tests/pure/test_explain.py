@@ -57,12 +57,19 @@ def test_the_first_thing_in_the_way_is_told(changed: dict[str, Any], told: str) 
         ),
         ({"needs": int(Need.OWN)}, {"eligible": 0}, "A worker with the model m loaded and a context of 512 tokens, that is"),
         ({"needs": int(Need.EMBED | Need.SEEDED)}, {}, "A free slot at a worker that embeds with the model m loaded and a con"),
-        ({"needs": int(Need.RANK)}, {"free": 1}, "A worker that ranks documents with"),
+        ({"needs": int(Need.RANK)}, {"free": 1, "reach_ms": 5}, "A worker that ranks documents with"),
         ({}, {"parked": True}, "An end of one of the key's jobs"),
     ],
 )  # fmt: skip
 def test_what_would_help_is_told(kind: dict[str, Any], changed: dict[str, Any], told: str) -> None:
-    assert would_help(msgspec.structs.replace(KIND, **kind), facts(**changed)).startswith(told)
+    help_ = would_help(msgspec.structs.replace(KIND, **kind), facts(**changed))
+    assert help_ is not None
+    assert help_.startswith(told)
+
+
+@pytest.mark.parametrize("moment", [{"free": 1}, {"rests_ms": 5}])
+def test_where_only_a_moment_is_missing_nothing_would_help(moment: dict[str, Any]) -> None:
+    assert would_help(KIND, facts(**moment)) is None
 
 
 @pytest.mark.parametrize("waited", [0, 999, 1000, 1001, 2000, 10_000])

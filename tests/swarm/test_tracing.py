@@ -122,7 +122,7 @@ async def test_each_attempt_is_a_span_and_the_wait_is_one(swarm: Swarm, collecto
             await swarm.ended(other, made["job_id"])
     spans = await received(collector)
     told = [(one.told["hive.attempt"], one.told["hive.outcome"], one.told["hive.reason"]) for one in spans["attempt"]]
-    assert told == [(1, "decline", "no room"), (2, "complete", "")]
+    assert told == [(1, "decline", ""), (2, "complete", "")]
     assert len(spans["queue"]) == len(spans["end"]) == 1
     assert {one.parent for one in (*spans["attempt"], *spans["queue"])} == {spans["submit"][0].id}
 
