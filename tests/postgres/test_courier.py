@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from standardwebhooks import Webhook
 
+from coordinator.observe.series import REGISTRY
 from coordinator.outside.addresses import allowed
 from coordinator.outside.courier import CLAIMED, KEPT, POSTPONED, Courier
 from coordinator.outside.http import Outside
@@ -73,6 +74,7 @@ async def test_an_end_is_told_once_and_signed_with_the_accounts_secret(engine: E
         post = Post(engine, other)
         other.scripts["/done"] = answering(204)
         (id_,) = await post.add("/done?job=1")
+        told = REGISTRY.get_sample_value("hive_callbacks_total", {"outcome": "delivered"}) or 0
         post.bodies[id_] = '{"status":"completed","result_text":"grüß"}'.encode()
         await post.round()
         await post.round()
@@ -85,6 +87,7 @@ async def test_an_end_is_told_once_and_signed_with_the_accounts_secret(engine: E
         verified = Webhook(shown(secret)).verify(heard.body, heard.headers)
         assert verified == {"status": "completed", "result_text": "grüß"}
         assert heard.headers["webhook-id"] == f"msg_{id_.hex}"
+        assert REGISTRY.get_sample_value("hive_callbacks_total", {"outcome": "delivered"}) == told + 1
 
 
 async def test_after_a_rotation_whoever_knows_either_secret_can_verify(engine: Engine) -> None:

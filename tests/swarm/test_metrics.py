@@ -168,6 +168,15 @@ async def test_an_answer_that_is_given_again_is_counted(swarm: Swarm) -> None:
     assert counts() == (missed + 1, hit + 1)
 
 
+async def test_how_late_the_event_loop_is_shows_as_long_as_a_coordinator_runs(swarm: Swarm) -> None:
+    looked = value("hive_event_loop_lag_seconds_count")
+
+    async def more() -> bool:
+        return value("hive_event_loop_lag_seconds_count") >= looked + 2
+
+    await eventually(more, 20, "two looks at the event loop")
+
+
 METHODS = ("GET", "POST", "DELETE", "PUT", "BREW", "PATCH")
 
 
