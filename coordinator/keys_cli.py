@@ -120,7 +120,11 @@ def _where() -> tuple[str, str]:
         url, key = here.admin_url, key or here.admin_key
     settings = load_settings(os.environ, {}, hive_home())
     own = f"http://{settings.admin_host}:{settings.admin_port}"
-    if not (url and key) and (settings.secrets_folder / ADMIN_KEY_FILE).exists() and (not url or same_listener(url, own)):
+    if (
+        not (url and key)
+        and (settings.secrets_folder / ADMIN_KEY_FILE).exists()
+        and (not url or same_listener(url, own))
+    ):
         url, key = own, key or load_secrets(settings.secrets_folder).admin_key
     if not (url and key):
         raise Unauthorized(

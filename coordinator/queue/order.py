@@ -124,7 +124,9 @@ class Order:
         for pool, start in heads:
             first[pool] = min(start, first.get(pool, start))
         passes = (moment(now) - self._told_at) // SLOWEST if self._told_at else 0
-        self._heads = {pool: max(start, self._heads.get(pool, start - passes) + passes) for pool, start in first.items()}
+        self._heads = {
+            pool: max(start, self._heads.get(pool, start - passes) + passes) for pool, start in first.items()
+        }
         self._told_at = moment(now)
         self._courses = {flow: course for flow, course in self._courses.items() if course.finish > passed}
         self._ends = {of: end for of, end in self._ends.items() if end > first.get(of[1], passed)}

@@ -76,7 +76,11 @@ async def test_a_cancelled_job_is_told_of_too(engine: Engine, database_url: str,
 
 
 async def test_nothing_of_a_job_is_in_the_log(
-    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    engine: Engine,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     lines = io.StringIO()
     monkeypatch.setattr(courier, "log", structlog.wrap_logger(structlog.PrintLogger(lines)))
