@@ -215,6 +215,12 @@ class Relay:
         """The ids that were relayed of the job so far."""
         return list(self._channels[job_id].ids) if job_id in self._channels else []
 
+    def carry(self, job_id: UUID, ids: Sequence[int], text: str) -> None:
+        """All that earlier attempts made of a job, at whichever coordinator: what of it is not in the log here follows."""
+        channel = self.channel(job_id)
+        channel.append(ids[len(channel.ids) :], text[channel.chars :])
+        self._tell(job_id)
+
     def made(self, job_ids: Iterable[UUID]) -> dict[UUID, Made]:
         """What was made so far of those of these jobs that are computed here, or heard of from where they are."""
         known = [id_ for id_ in job_ids if id_ in self._channels and self._channels[id_].attempt]

@@ -10,6 +10,7 @@ import structlog
 
 from coordinator.dispatch import telling
 from coordinator.dispatch.attempts import Attempt
+from coordinator.dispatch.carried import packed
 from coordinator.dispatch.ending import delivered, ended_views
 from coordinator.dispatch.reports import Declined, Finished, GaveUp, Lost, Report, Started
 from coordinator.dispatch.state import Dispatch
@@ -103,6 +104,7 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
         lost=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Lost)],
         declined=[(*r.attempt.key, r.reason) for r in batch if isinstance(r, Declined)],
         failed=[(*r.attempt.key, r.code, r.message) for r in batch if isinstance(r, GaveUp)],
+        made={r.attempt.job_id: made for r in batch if isinstance(r, Lost) if (made := _made(d, r))},
         delivered=delivered(d, [r.attempt.job_id for r in batch if isinstance(r, Lost | GaveUp)]),
     )
     reported = await moves.apply(conn, told, d.clock())
@@ -112,6 +114,10 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
     back = {job_id for job_id, state in reported.states.items() if state is State.PENDING}
     views = await ended_views(conn, [job_id for job_id in over if d.relay.is_read(job_id)])
     return Moved(outcomes, back, over, views, reported.let_in, reported.over)
+
+
+def _made(d: Dispatch, lost: Lost) -> bytes | None:
+    return packed(d.relay.ids_of(lost.attempt.job_id))
 
 
 def _tell(d: Dispatch, report: Report, moved: Moved) -> None:

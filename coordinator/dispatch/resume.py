@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from coordinator.dispatch.attempts import Attempt, Stage
+from coordinator.dispatch.carried import take
 from coordinator.dispatch.offer import body_of, is_weak, request_of, signed
 from coordinator.dispatch.reports import Lost
 from coordinator.dispatch.session import Session
@@ -58,7 +59,7 @@ def missing(d: Dispatch, session: Session, held: Sequence[Held]) -> list[Attempt
 async def recall(d: Dispatch, session: Session, pairs: Sequence[tuple[UUID, int]], now: int) -> list[Attempt]:
     """The (job, attempt) pairs that the worker holds by the database, taken up here again. Raises Away.
 
-    A continued attempt cannot be taken up where the tokens of earlier ones are not known: where nobody reads the job.
+    A continued attempt cannot be taken up where the tokens of earlier ones are not known.
     """
     pairs = [(job_id, attempt) for job_id, attempt in pairs if 0 < attempt <= MAX_ATTEMPT]
     if not pairs:
@@ -76,17 +77,20 @@ def _take_up(d: Dispatch, session: Session, row: held_rows.HeldJob, now: int) ->
     if request_of(row.job).model not in session.facts.models:
         return None
     heard = d.relay.known(row.job.id)
-    earlier = heard.resume_ids if heard is not None and heard.attempt == number else None
+    if heard is not None and heard.attempt == number:
+        earlier, gone = heard.resume_ids, False
+    else:
+        earlier, gone = take(d, row.job), row.job.lost > 0 and row.job.made is None
     body = body_of(
         row.job, number, session.facts, d.catalogue,
-        resume_ids=earlier or [], geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
+        resume_ids=earlier, geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
     )  # fmt: skip
     weak = is_weak(session.facts, body.model_id)
     attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING, weak=weak)
     attempt.started = row.state is State.COMPUTING
     d.hub.attempts.add(attempt)
     d.relay.assigned(row.job.id, number, session.public, attempt.image_tokens)
-    if row.job.lost and earlier is None:
+    if gone:
         attempt.stage = Stage.OVER
         d.report(Lost(attempt, "its earlier tokens are gone"))
         return None

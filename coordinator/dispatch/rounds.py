@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from coordinator.dispatch.attempts import Attempt
+from coordinator.dispatch.carried import known, take
 from coordinator.dispatch.offer import body_of, in_ms, is_weak, price_of, signed
 from coordinator.dispatch.ordering import given, look
 from coordinator.dispatch.session import Session
@@ -153,7 +154,7 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
 
 def _begun(d: Dispatch, jobs: list[Claimed]) -> set[UUID]:
     """Those of which an earlier attempt made tokens."""
-    return {job.id for job in jobs if job.attempt and d.relay.ids_of(job.id)}
+    return {job.id for job in jobs if job.attempt and known(d, job)}
 
 
 def _count(jobs: list[Claimed]) -> dict[int, int]:
@@ -194,7 +195,7 @@ def _attempt(d: Dispatch, gift: Gift, now: datetime) -> Attempt:
     job, at = gift.job, in_ms(now)
     body = body_of(
         job, job.attempt + 1, gift.session.facts, d.catalogue,
-        resume_ids=d.relay.ids_of(job.id), geo_digest=d.geo_digest, expires_at=at + LEASE_MS,
+        resume_ids=take(d, job), geo_digest=d.geo_digest, expires_at=at + LEASE_MS,
     )  # fmt: skip
     weak = is_weak(gift.session.facts, body.model_id)
     return Attempt(job, signed(d.key, body), at, at, at + LEASE_MS, weak=weak)

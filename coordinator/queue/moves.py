@@ -5,7 +5,7 @@ Moves that belong together go into one `apply`: it locks every job first and tou
 so that no two transactions wait for each other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -38,7 +38,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of attempts: first tokens, results, workers that went away, offers not accepted, and attempts that
     failed for good (id, attempt, worker, code, message); `delivered` of the jobs that may fail by it. A worker may have
     taken its attempt to another coordinator: what is told `by` one of an attempt that came to nothing is believed only
-    while the job is its own."""
+    while the job is its own. `made` are the ids that went out of jobs whose workers were lost."""
 
     by: str | None = None
     started: Sequence[tuple[UUID, int, str]] = ()
@@ -47,6 +47,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     declined: Sequence[Told] = ()
     failed: Sequence[tuple[UUID, int, str, str, str]] = ()
     delivered: Delivered = NOTHING
+    made: Mapping[UUID, bytes] = {}
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +80,11 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     done = [(live.pop(id_), told.finished[place]) for id_, place in accepted.items()]
     lost = [(live.pop(i), why) for i, n, w, why in told.lost if _believed(live, Event.LOSE, i, n, w, told.by)]
     states = {job.id: after(job.state, Event.LOSE, job.lost + 1) or job.state for job, _ in lost}
-    backs = [_back(job, why, now, lost=True) for job, why in lost if states[job.id] is not State.FAILED]
+    backs = [
+        _back(job, why, now, lost=True, made=told.made.get(job.id))
+        for job, why in lost
+        if states[job.id] is not State.FAILED
+    ]
     part = told.delivered.part
     ends = [
         (job, ending.lost_for_good(job, why, part(job), now)) for job, why in lost if states[job.id] is State.FAILED
@@ -157,10 +162,12 @@ def _believed(
     return after(job.state, event) is not None
 
 
-def _back(job: Live, reason: str, now: datetime, *, lost: bool) -> Requeue:
+def _back(job: Live, reason: str, now: datetime, *, lost: bool, made: bytes | None = None) -> Requeue:
     assert job.worker_pk is not None, "a held job has a worker"
-    ready_at = now if lost else now + DECLINED
-    return Requeue(id=job.id, attempt=job.attempt, lost=lost, worker_pk=job.worker_pk, reason=reason, ready_at=ready_at)
+    return Requeue(
+        id=job.id, attempt=job.attempt, lost=lost, worker_pk=job.worker_pk, reason=reason,
+        ready_at=now if lost else now + DECLINED, made=made,
+    )  # fmt: skip
 
 
 async def _outcomes(conn: Connection, results: Sequence[Result], accepted: set[int]) -> list[Outcome]:

@@ -89,7 +89,8 @@ class Use(Row, frozen=True, kw_only=True):
 
 
 class Requeue(Row, frozen=True, kw_only=True):
-    """How a job goes back to waiting; `worker_pk` is avoided from now on."""
+    """How a job goes back to waiting; `worker_pk` is avoided from now on. `made` are the ids that went out of it, if the one
+    who says so knows them."""
 
     id: UUID
     attempt: int
@@ -97,3 +98,4 @@ class Requeue(Row, frozen=True, kw_only=True):
     worker_pk: str
     reason: str
     ready_at: datetime
+    made: bytes | None = None

@@ -62,7 +62,7 @@ INSERT = f"""
 """  # noqa: S608  # names and states of ours
 
 _CLAIMED = """id, attempt, kind_id, account_id, request, seed, salt, hold, reward, tokens_in, max_tokens, avoid, lost,
-    since, deadline_at, attached, copy, tag, priority"""
+    since, deadline_at, attached, copy, tag, priority, made"""
 _ask = Batch("ask", kind_id="integer", most="integer", before="timestamptz", floor="bigint")
 CLAIM = f"""
     SELECT j.* FROM {_ask.sql}
@@ -127,12 +127,12 @@ DUE = f"""
 
 _back = Batch(
     "b", day="date", id="uuid", attempt="integer", event="text", lost="integer", worker_pk="text", reason="text",
-    ready_at="timestamptz",
+    ready_at="timestamptz", made="bytea",
 )  # fmt: skip
 REQUEUE = f"""
     WITH back AS (
         UPDATE jobs j SET state = '{INITIAL}', worker_pk = NULL, worker_cell = NULL, lease_until = NULL,
-            lost = j.lost + b.lost, ready_at = b.ready_at,
+            lost = j.lost + b.lost, ready_at = b.ready_at, made = coalesce(b.made, j.made),
             avoid = CASE WHEN b.worker_pk = ANY(j.avoid) THEN j.avoid ELSE j.avoid || b.worker_pk END
         FROM {_back.sql}
         WHERE j.day = b.day AND j.id = b.id AND j.attempt = b.attempt AND j.state <> '{INITIAL}'
@@ -207,7 +207,7 @@ async def requeue(conn: Connection, backs: Sequence[Requeue], now: datetime) -> 
         return set()
     rows = (
         (day_of(b.id), b.id, b.attempt, Event.LOSE if b.lost else Event.DECLINE, int(b.lost), b.worker_pk,
-         plain(b.reason), b.ready_at)
+         plain(b.reason), b.ready_at, b.made)
         for b in backs
     )  # fmt: skip
     return set(await conn.scalars(statement(REQUEUE), _back.bind(rows) | {"now": now}))

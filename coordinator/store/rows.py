@@ -115,7 +115,8 @@ class Ask(Row, frozen=True, kw_only=True):
 
 class Claimed(Row, frozen=True, kw_only=True):
     """A pending job, locked by the claiming transaction; `attempt` is the number of attempts before this one, `since` the
-    moment from which on it looks for a worker, `tag` its place."""
+    moment from which on it looks for a worker, `tag` its place. `made` are the ids that went out of it, as a coordinator told
+    that lost its worker."""
 
     id: UUID
     attempt: int
@@ -136,6 +137,7 @@ class Claimed(Row, frozen=True, kw_only=True):
     copy: bool = False
     tag: int = LOWEST
     priority: Lane = "interactive"
+    made: bytes | None = None
 
 
 class Assignment(Row, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ has some while others are asked for them. It leaves batches to the others.
 
 from alembic import op
 
+from migrations.fourth.carried import CARRIED
 from migrations.fourth.clocks import CLOCKS
 from migrations.fourth.files import FILES
 from migrations.fourth.sessions import SESSIONS
@@ -15,7 +16,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = (SESSIONS, FILES, CLOCKS)
+SCRIPTS = (SESSIONS, FILES, CLOCKS, CARRIED)
 
 
 def upgrade() -> None:

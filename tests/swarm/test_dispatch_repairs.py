@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.dispatch import watch
 from coordinator.dispatch.attempts import Attempt
-from coordinator.dispatch.channel import Ended
+from coordinator.dispatch.channel import Ended, Token
 from coordinator.dispatch.state import SILENCE_MS
 from coordinator.queue import moves, sweep
 from coordinator.queue.lifecycle import State
@@ -114,12 +114,15 @@ async def test_an_offer_that_never_arrived_is_made_again_on_the_next_connection(
     assert (second.body, view.status, view.attempts) == (first.body, State.COMPLETED, 1)
 
 
-async def test_a_coordinator_that_forgot_does_not_continue_what_others_began(floor: Floor) -> None:
-    """The tokens of the first worker died with the process: the second one's result would not be whole."""
+async def test_a_coordinator_that_forgot_continues_what_others_began(floor: Floor) -> None:
+    """What the first worker made was written when it was lost, so the second one's result is whole after a restart too."""
     first, second = floor.worker(gate=asyncio.Event()), floor.worker(gate=asyncio.Event())
     async with first.connected(floor.url):
         job_id = await floor.submit(await floor.kind())
         await first.offers.get()
+        reader = floor.dispatch.relay.open(job_id, attached=False)
+        await anext(event async for event in reader if isinstance(event, Token))
+        reader.close()
         async with second.connected(floor.url):
             for session in floor.dispatch.hub.sessions.values():
                 session.heard_at += SILENCE_MS
@@ -129,11 +132,13 @@ async def test_a_coordinator_that_forgot_does_not_continue_what_others_began(flo
     reborn = Floor(floor.engine, floor.key)
     async with serving(reborn), second.connected(reborn.url, [Held(str(job_id), offer.body.attempt, "running", 8)]):
         assert second.welcome is not None
-        assert [verdict.verdict for verdict in second.welcome.resume] == ["abandon"]
-        assert second.gate is not None
-        second.gate.set()
+        assert [verdict.verdict for verdict in second.welcome.resume] == ["continue"]
+        ids, texts = second.answer(offer.body)
+        await second.send(second.result(offer.body, ids, "".join(texts)))
         view = await reborn.ended(job_id)
-    assert (view.status, view.attempts) == (State.COMPLETED, 3)
+    assert (len(offer.body.resume_ids), view.status, view.attempts, view.result_text) == (
+        8, State.COMPLETED, 2, second.says,
+    )  # fmt: skip
 
 
 async def test_only_what_a_worker_still_holds_is_recalled(floor: Floor) -> None:

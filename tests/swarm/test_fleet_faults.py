@@ -4,14 +4,17 @@ import asyncio
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from coordinator.dispatch import watch
 from coordinator.dispatch.between import Message
+from coordinator.dispatch.channel import Token
 from coordinator.store.engine import Engine
 from shared.protocol.messages import CloseCode, Held, Tokens
 from tests.support_nats import NatsServer, nats
+from tests.support_wait import eventually
 from tests.swarm.fleet import CHAT, SAYS, STREAM, Fleet, Spoil, connected, coordinators, fleet, texts, worker_of
 
 __all__ = ["fleet", "nats"]
@@ -55,6 +58,52 @@ async def test_a_worker_that_dies_elsewhere_is_followed_by_one_here_from_the_sam
                 assert begun + "".join([part async for part in said]) == SAYS
         offer = (await second.offers.get()).body
         assert (offer.attempt, len(offer.resume_ids)) == (2, 2)
+
+
+@pytest.mark.parametrize("bus", [True, False])
+async def test_a_third_coordinator_continues_from_the_token_that_the_first_had_last(
+    engine: Engine, database_url: str, tmp_path: Path, nats: NatsServer, bus: bool
+) -> None:
+    """The client is at one, the worker that dies at the next, the one that goes on at the last, and then moves to the first:
+    what was made is in the row, for whoever takes the job."""
+    async with coordinators(database_url, tmp_path, nats.url if bus else "", count=3) as (here, there, yonder):
+        first, second = (
+            worker_of(there, gate=asyncio.Event()),
+            worker_of(yonder, slots=1, gate=asyncio.Event(), chunk=3),
+        )
+        async with here.client() as http, first.connected(there.url), AsyncExitStack() as stack:
+            await watch.renew(here.hive.dispatch)
+            job = {"model_id": "hive-nano", "prompt": "Say something about Rome."}
+            made = (await http.post("/hive/jobs", json=job)).json()["job_id"]
+            reader = here.hive.relay.open(UUID(made), attached=False)
+
+            async def begun() -> bool:
+                return len(there.hive.relay.ids_of(UUID(made))) == 2
+
+            await eventually(begun, 10, "the first tokens")
+            there.hive.relay.open(UUID(made), attached=False)
+            await stack.enter_async_context(second.connected(yonder.url))
+            first.cut()
+            offer = (await asyncio.wait_for(second.offers.get(), 10)).body
+            assert (offer.attempt, len(offer.resume_ids)) == (2, 2)
+
+            async def gone_on() -> bool:
+                return len(yonder.hive.relay.ids_of(UUID(made))) == 5
+
+            await eventually(gone_on, 10, "the next tokens")
+            moved = worker_of(here, key=second.key)
+            held = [Held(offer.job_id, offer.attempt, "running", 3)]
+            await stack.enter_async_context(moved.connected(here.url, held))
+            assert moved.welcome is not None
+            assert [one.verdict for one in moved.welcome.resume] == ["continue"]
+            ids, parts = moved.answer(offer)
+            await moved.send(Tokens(offer.job_id, offer.attempt, 2, ids, "".join(parts)))
+            await moved.send(moved.result(offer, ids, "".join(parts)))
+            done = await here.ended(http, made)
+            assert (done["result_text"], done["attempts"]) == (SAYS, 2)
+            told = [event async for event in reader]
+            assert "".join(event.text for event in told if isinstance(event, Token)) == SAYS
+            reader.close()
 
 
 async def test_without_the_bus_everything_ends_as_it_should_and_with_it_again(fleet: Fleet, nats: NatsServer) -> None:
