@@ -21,7 +21,7 @@ from coordinator.batch.lines import Line, read
 from coordinator.batch.reading import Ahead, lines_from
 from coordinator.batch.standing import Pause, pause_for
 from coordinator.batch.telling import Outcome, refused
-from coordinator.batch.work import Work, in_parts
+from coordinator.batch.work import Work, by_size
 from coordinator.guard.gate import HEADER as GUARD
 from coordinator.store import accounts, batch_lines
 from coordinator.store.batch_lines import LineRow, NewLine, key_of
@@ -41,22 +41,20 @@ REFILL: Final = 32
 TAKEN: Final = 4 * 2**20
 """After so many bytes of new lines no more are taken at once."""
 
-GROUP: Final = 16
-
 Came = UUID | HiveError
 """The job, or the parent of jobs, that a line has become, or why it could not."""
 
 
-async def taken(work: Work, room: int) -> list[NewLine]:
-    """The next lines of the file, up to so many, kept as those that are to become jobs."""
+async def taken(work: Work, room: int) -> bool:
+    """Keeps the next lines of the file, up to so many, as those that are to become jobs; False at the file's end."""
     ahead = await read_on(work, room, TAKEN)
     if not ahead:
-        return []
+        return False
     found = [(one.number, read(one.raw, work.endpoint)) for one in ahead]
     new = [NewLine(line=n, custom_id=one.custom_id, body=one.body) for n, one in found if isinstance(one, Line)]
     last = ahead[-1]
     work.batch = await recording.take(work.engine, work.batch, new, last.number + 1, last.next_at)
-    return new
+    return True
 
 
 async def read_on(work: Work, most: int, size: int) -> list[Ahead]:
@@ -71,25 +69,15 @@ async def read_on(work: Work, most: int, size: int) -> list[Ahead]:
     return ahead
 
 
-async def kept(work: Work, lines: Sequence[LineRow]) -> list[NewLine]:
-    """The lines that were taken by an earlier turn and have not become jobs."""
-    unmade = [line for line in lines if line.job_id is None]
-    if not unmade:
-        return []
-    async with alone(work.engine) as conn:
-        bodies = await batch_lines.bodies(conn, work.batch.id, [line.line for line in unmade])
-    return [
-        NewLine(line=one.line, custom_id=one.custom_id, body=bodies[one.line]) for one in unmade if one.line in bodies
-    ]
-
-
-async def fed(work: Work, lines: Sequence[NewLine], running: int) -> Pause | None:
+async def fed(work: Work, lines: Sequence[LineRow], running: int) -> Pause | None:
     """Has lines become jobs, beside so many of the batch that are jobs already, and tells of those that cannot; once one
     of them has to wait, all do: returns for how long. Raises OvertakenError, Away."""
     key = await _key(work) if lines else None
-    for part in in_parts(lines, GROUP):
+    for part in by_size(lines):
         await work.renew()
-        came = await asyncio.gather(*(_made(work, one, key) for one in part))
+        async with alone(work.engine) as conn:
+            bodies = await batch_lines.bodies(conn, work.batch.id, [one.line for one in part])
+        came = await asyncio.gather(*(_made(work, one.line, bodies.get(one.line, b""), key) for one in part))
         jobs = {one.line: job for one, job in zip(part, came, strict=True) if isinstance(job, UUID)}
         if jobs:
             await recording.note(work.engine, work.batch, jobs)
@@ -104,7 +92,7 @@ async def fed(work: Work, lines: Sequence[NewLine], running: int) -> Pause | Non
     return None
 
 
-async def _not_made(work: Work, lines: Sequence[NewLine], came: Sequence[Came], *, waits: bool) -> Pause | None:
+async def _not_made(work: Work, lines: Sequence[LineRow], came: Sequence[Came], *, waits: bool) -> Pause | None:
     """Tells of the lines that have failed; returns how long the others wait."""
     pauses: list[Pause] = []
     outcomes: list[Outcome] = []
@@ -121,21 +109,21 @@ async def _not_made(work: Work, lines: Sequence[NewLine], came: Sequence[Came], 
     return max(pauses, key=lambda pause: pause.until) if pauses else None
 
 
-async def _made(work: Work, one: NewLine, key: KeyRow | None) -> Came:
+async def _made(work: Work, line: int, body: bytes, key: KeyRow | None) -> Came:
     try:
         if key is None:
             raise unauthorized("the batch's", openai=True)
-        asked = await asked_for(work.face, key, work.endpoint, one.body, work.header)
+        asked = await asked_for(work.face, key, work.endpoint, body, work.header)
         await work.face.admit_with(work.header(GUARD), asked)
         deadline = min(asked.deadline, work.batch.expires_at - work.now)
         asked = msgspec.structs.replace(asked, attached=False, priority="batch", deadline=deadline)
-        known, body_hash = key_of(work.batch.id, one.line), hashlib.sha256(one.body).hexdigest()
-        sent = Sent(perf_counter(), body_hash, idempotency_key=known, size=len(one.body))
+        known, body_hash = key_of(work.batch.id, line), hashlib.sha256(body).hexdigest()
+        sent = Sent(perf_counter(), body_hash, idempotency_key=known, size=len(body))
         return (await work.face.intake.take(asked, key, sent)).id
     except HiveError as error:
         return error
     except Exception as e:  # noqa: BLE001 - one line that we cannot take must not keep its batch from going on
-        log.error("a line of a batch failed", id=str(work.batch.id), line=one.line, **bug(e))
+        log.error("a line of a batch failed", id=str(work.batch.id), line=line, **bug(e))
         return internal_error()
 
 

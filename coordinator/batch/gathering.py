@@ -1,14 +1,13 @@
 """What has become of a batch's lines: those whose jobs have ended are told of in its files."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import structlog
 
 from coordinator.api.errors import internal_error
 from coordinator.batch import recording
 from coordinator.batch.telling import Outcome, executed, refused
-from coordinator.batch.work import Work, in_parts
+from coordinator.batch.work import Work, by_size
 from coordinator.store import batch_lines
 from coordinator.store.batch_lines import LineRow
 from coordinator.store.engine import alone
@@ -16,9 +15,6 @@ from coordinator.store.rows import JobView
 from shared.logs import bug
 
 log = structlog.get_logger()
-
-GROUP: Final = 16
-"""So many results are in memory at once."""
 
 
 async def gathered(work: Work, lines: Sequence[LineRow], closing: str | None) -> list[LineRow]:
@@ -29,7 +25,7 @@ async def gathered(work: Work, lines: Sequence[LineRow], closing: str | None) ->
         return list(lines)
     async with alone(work.engine) as conn:
         over = await batch_lines.over(conn, jobs)
-    for part in in_parts([line for line in lines if line.job_id in over], GROUP):
+    for part in by_size([line for line in lines if line.job_id in over]):
         await work.renew()
         await _tell(work, part, closing)
     return [line for line in lines if line.job_id not in over]

@@ -14,6 +14,9 @@ PATIENCE: Final = timedelta(minutes=10)
 
 SOON: Final = timedelta(seconds=2)
 LATER: Final = timedelta(seconds=15)
+LONGEST: Final = timedelta(minutes=1)
+"""Limits may be raised: whoever may ask tomorrow again is tried before."""
+
 _MONEY: Final = frozenset({"insufficient_balance", "budget_exceeded"})
 
 
@@ -38,7 +41,7 @@ def pause_for(error: HiveError, batch: BatchRow, now: datetime, *, waits: bool) 
     and else for PATIENCE, as workers are: somebody may see to it, and one short moment must not fail thousands of lines.
     """
     if isinstance(error, RateLimited):
-        return Pause(now + timedelta(seconds=max(1, error.retry_after_s or 1)), batch.short_since)
+        return Pause(now + min(timedelta(seconds=max(1, error.retry_after_s or 1)), LONGEST), batch.short_since)
     if error.code not in _MONEY and not isinstance(error, Unavailable):
         return None
     if waits:

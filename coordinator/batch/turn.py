@@ -10,7 +10,7 @@ import msgspec
 
 from coordinator.batch import recording
 from coordinator.batch.checking import Checking
-from coordinator.batch.feeding import IN_FLIGHT, REFILL, fed, kept, read_on, taken
+from coordinator.batch.feeding import IN_FLIGHT, REFILL, fed, read_on, taken
 from coordinator.batch.gathering import gathered
 from coordinator.batch.lines import Line, read
 from coordinator.batch.reading import check
@@ -53,7 +53,8 @@ async def _validate(work: Work) -> None:
         return
     async with alone(work.engine) as conn:
         if await batches.checked(conn, work.batch, checking.total, checking.model, now):
-            await batches.rest(conn, work.batch, now, now, None)
+            batch = msgspec.structs.replace(work.batch, status="in_progress")
+            await batches.rest(conn, batch, now, now, None)
 
 
 async def _go_on(work: Work) -> None:
@@ -63,9 +64,10 @@ async def _go_on(work: Work) -> None:
         await _rest(work, running, Pause(work.batch.feed_at, work.batch.short_since))
         return
     room = IN_FLIGHT - len(lines)
-    new = await taken(work, room) if room >= REFILL else []
-    pause = await fed(work, [*await kept(work, lines), *new], running)
-    if lines or new or not await _completed(work):
+    at_end = room >= REFILL and not await taken(work, room)
+    unmade = [line for line in await work.untold() if line.job_id is None]
+    pause = await fed(work, unmade, running)
+    if lines or unmade or not at_end or not await _completed(work):
         await _rest(work, running, pause)
 
 

@@ -19,6 +19,8 @@ from coordinator.store.engine import Engine, alone
 TURN: Final = timedelta(seconds=30)
 """So long nobody else goes on with a batch whose turn was claimed, or prolonged."""
 
+GROUP: Final = 16
+GROUP_BYTES: Final = 16 * 2**20
 One = TypeVar("One")
 
 
@@ -58,6 +60,20 @@ class Work:
         """The lines that were read and are not told of yet."""
         async with alone(self.engine) as conn:
             return await batch_lines.untold(conn, self.batch.id)
+
+
+def by_size(lines: Sequence[LineRow]) -> Iterator[list[LineRow]]:
+    """The lines in parts of which the bodies, and what becomes of them, are in memory at once; each has one at least."""
+    part: list[LineRow] = []
+    size = 0
+    for line in lines:
+        if part and (len(part) == GROUP or size + line.size > GROUP_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += line.size
+    if part:
+        yield part
 
 
 def in_parts(whole: Sequence[One], size: int) -> Iterator[Sequence[One]]:

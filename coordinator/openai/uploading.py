@@ -43,7 +43,8 @@ async def uploaded(face: Face, request: HttpRequest, key: KeyRow) -> FileRow:
             size = await _written(face.hive.engine, row.id, request, upload)
         whole = _whole(face, row, upload, size)
         async with alone(face.hive.engine) as conn:
-            await files.seal(conn, whole)
+            if not await files.seal(conn, whole):
+                raise TimeoutError
     except BaseException as e:
         async with alone(face.hive.engine) as conn:
             await files.drop(conn, row.id)

@@ -14,10 +14,12 @@ from shared.ids import day_of
 
 
 class LineRow(Row, frozen=True):
-    """A line: its number in the input file, the caller's own name for it, and the job, or parent, that it became."""
+    """A line: its number in the input file, the caller's own name for it, how many bytes its body has, and the job, or
+    parent, that it became."""
 
     line: int
     custom_id: str
+    size: int
     job_id: UUID | None
 
 
@@ -34,7 +36,9 @@ _INSERT = text(f"""
     INSERT INTO batch_lines (batch_id, line, custom_id, body)
     SELECT :batch_id, line, custom_id, body FROM {_new.sql}
 """)  # noqa: S608  # names of ours
-_LIST = text("SELECT line, custom_id, job_id FROM batch_lines WHERE batch_id = :batch_id ORDER BY line")
+_LIST = text(
+    "SELECT line, custom_id, octet_length(body) AS size, job_id FROM batch_lines WHERE batch_id = :batch_id ORDER BY line"
+)
 _BODIES = text("SELECT line, body FROM batch_lines WHERE batch_id = :batch_id AND line = ANY(:lines)")
 _made = Batch("m", line="integer", job_id="uuid")
 _MADE = text(f"""

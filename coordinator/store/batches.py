@@ -95,7 +95,10 @@ CLAIM = f"""
 """  # noqa: S608  # columns of ours
 _CLAIM = text(CLAIM)
 _MINE = text("SELECT 1 FROM batches WHERE id = :id AND turn = :turn FOR NO KEY UPDATE")
-_RENEW = text("UPDATE batches SET due_at = :until WHERE id = :id AND turn = :turn AND due_at IS NOT NULL")
+_RENEW = text("""
+    UPDATE batches SET due_at = :until
+    WHERE id = :id AND turn = :turn AND status = :status AND due_at IS NOT NULL
+""")
 _CHECKED = text("""
     UPDATE batches SET status = 'in_progress', in_progress_at = :now, total = :total, model = :model
     WHERE id = :id AND turn = :turn AND status = 'validating'
@@ -109,7 +112,7 @@ _ADD = text("""
 """)
 _REST = text("""
     UPDATE batches SET due_at = :due_at, feed_at = :feed_at, short_since = :short_since
-    WHERE id = :id AND turn = :turn AND due_at IS NOT NULL
+    WHERE id = :id AND turn = :turn AND status = :status AND due_at IS NOT NULL
 """)
 _FINALIZE = text("""
     UPDATE batches SET status = 'finalizing', finalizing_at = :now
@@ -168,8 +171,9 @@ async def is_mine(conn: Connection, batch: BatchRow) -> bool:
 
 
 async def renew(conn: Connection, batch: BatchRow, until: datetime) -> bool:
-    """Prolongs a turn; False if it is over."""
-    return (await conn.execute(_RENEW, {"id": batch.id, "turn": batch.turn, "until": until})).rowcount == 1
+    """Prolongs a turn; False if it is over, or the batch was cancelled meanwhile: then it is due already, and stays so."""
+    values = {"id": batch.id, "turn": batch.turn, "status": batch.status, "until": until}
+    return (await conn.execute(_RENEW, values)).rowcount == 1
 
 
 async def checked(conn: Connection, batch: BatchRow, total: int, model: str, now: datetime) -> bool:
@@ -196,9 +200,9 @@ async def add(conn: Connection, id_: UUID, told: Told) -> None:
 async def rest(
     conn: Connection, batch: BatchRow, due_at: datetime, feed_at: datetime, short_since: datetime | None
 ) -> None:
-    """Ends a turn; somebody looks again at `due_at`."""
+    """Ends a turn; somebody looks again at `due_at`. A batch that was cancelled meanwhile is due already, and stays so."""
     values = {"due_at": due_at, "feed_at": feed_at, "short_since": short_since}
-    await conn.execute(_REST, values | {"id": batch.id, "turn": batch.turn})
+    await conn.execute(_REST, values | {"id": batch.id, "turn": batch.turn, "status": batch.status})
 
 
 async def finalize(conn: Connection, batch: BatchRow, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from coordinator.batch.checking import MAX_REQUESTS, Checking
+from coordinator.batch.lines import MAX_LINE
 from coordinator.batch.reading import RENEW_EVERY, check, lines_from
 from coordinator.store import batch_lines, batches, files
 from coordinator.store.batches import BatchRow
@@ -63,6 +64,23 @@ async def test_fifty_thousand_lines_are_looked_at_in_little_memory(engine: Engin
     assert (checking.flaws, checking.total, checking.model) == ([], MAX_REQUESTS, "m")
     assert peak < 16 * 2**20, "of 48 MiB, with the names of 50 000 lines"
     assert renewed == file.bytes // RENEW_EVERY
+
+
+async def test_a_line_that_never_ends_is_a_flaw(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    file = await file_of(shop, 1, 10)
+    async with engine.begin() as conn:
+        at = file.bytes
+        while at < MAX_LINE + 2 * CHUNK:
+            await files.write(conn, file.id, at, b"x" * CHUNK)
+            at += CHUNK
+
+    async def renew() -> None:
+        raise AssertionError("it is not as much as that")
+
+    checking = Checking(CHAT, {"m"})
+    await check(engine, file.id, checking, renew)
+    assert [(flaw.code, flaw.line) for flaw in checking.flaws] == [("invalid_json_line", 2)]
 
 
 async def test_a_file_is_read_on_from_any_of_its_lines(engine: Engine) -> None:

@@ -133,8 +133,10 @@ def test_money_and_workers_are_waited_for(error: HiveError) -> None:
 
 
 def test_limits_are_waited_for_however_long_and_what_is_wrong_is_not() -> None:
-    limited = RateLimited("later", retry_after_s=500)
     long_ago = batch(short_since=NOW - 2 * PATIENCE)
-    assert pause_for(limited, long_ago, NOW, waits=False) == Pause(NOW + timedelta(seconds=500), long_ago.short_since)
+    for seconds, waited in ((None, 1), (7, 7), (80_000, 60)):
+        limited = RateLimited("later", retry_after_s=seconds)
+        pause = Pause(NOW + timedelta(seconds=waited), long_ago.short_since)
+        assert pause_for(limited, long_ago, NOW, waits=False) == pause
     for error in (RequestError("wrong"), Forbidden("blocked", code="blocked_by_guardrail"), HiveError("a bug")):
         assert pause_for(error, batch(), NOW, waits=True) is None

@@ -7,12 +7,14 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from coordinator.batch import work
 from coordinator.batch.feeding import IN_FLIGHT
 from coordinator.queue import moves
-from coordinator.store import accounts
+from coordinator.store import accounts, batches
+from coordinator.store.batch_lines import LineRow
 from coordinator.store.engine import Engine
 from coordinator.submit.request import Submission
-from tests.swarm.batching import Json, chat
+from tests.swarm.batching import Json, chat, jsonl
 from tests.swarm.lane import Lane, lane
 
 MINUTE = timedelta(minutes=1)
@@ -47,6 +49,44 @@ async def test_limits_of_the_key_are_waited_for(engine: Engine, database_url: st
         assert await made.jobs() == 10
         found = await made.finished(batch)
         assert (found.status, found.completed, found.failed) == ("completed", 25, 0)
+
+
+async def test_a_batch_that_waits_for_a_limit_can_be_cancelled_at_once(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    async with lane(engine, database_url, tmp_path, plan="free") as made:
+        batch = await made.begin([chat(f"{n}") for n in range(60)])
+        await made.rounds()
+        assert await made.jobs() == 50, "a day's"
+        now = made.hive.clock()
+        async with engine.begin() as conn:
+            (claimed,) = await batches.claim(conn, now + MINUTE, now + MINUTE, 1)
+            assert await batches.cancel(conn, made.key.account_id, batch.id, now)
+            assert not await batches.renew(conn, claimed, now + 60 * MINUTE)
+            await batches.rest(conn, claimed, now + 60 * MINUTE, now + 60 * MINUTE, None)
+        await made.rounds()
+        found = await made.now(batch)
+        assert (found.status, found.completed + found.failed) == ("cancelled", 60)
+
+
+async def test_empty_lines_are_none(engine: Engine, database_url: str, tmp_path: Path) -> None:
+    async with lane(engine, database_url, tmp_path) as made:
+        first, second = jsonl([chat("One?"), chat("Two?")]).splitlines()
+        found = await made.finished(await made.begin(first + b"\r\n" * 3 * IN_FLIGHT + b"\n \n" + second))
+        assert (found.status, found.total, found.completed) == ("completed", 2, 2)
+
+
+async def test_lines_that_are_large_are_not_in_memory_together(
+    engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "GROUP_BYTES", 2000)
+    async with lane(engine, database_url, tmp_path) as made:
+        lengths = [10, 900, 1900, 10, 3000, 10, 10]
+        found = await made.finished(await made.begin([chat("x" * length) for length in lengths]))
+        assert (found.status, found.completed) == ("completed", len(lengths))
+    sizes = [LineRow(line=n, custom_id="", size=size, job_id=None) for n, size in enumerate(lengths)]
+    parts = [[line.size for line in part] for part in work.by_size(sizes)]
+    assert parts == [[10, 900], [1900, 10], [3000], [10, 10]]
 
 
 async def spend(made: Lane, left: int) -> None:
