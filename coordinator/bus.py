@@ -113,12 +113,12 @@ class Nats:
                 except Exception as e:  # noqa: BLE001  # the next message may be heard all the same
                     log.error("a message of another coordinator broke something", **bug(e))
 
-        await client.connect(
-            self.urls, name=self.name, closed_cb=ended, disconnected_cb=ended, error_cb=_silent,
-            allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, connect_timeout=CONNECT_S,
-            ping_interval=PING_S, no_echo=True,
-        )  # fmt: skip
         try:
+            await client.connect(
+                self.urls, name=self.name, closed_cb=ended, disconnected_cb=ended, error_cb=_silent,
+                allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, connect_timeout=CONNECT_S,
+                ping_interval=PING_S, no_echo=True,
+            )  # fmt: skip
             for subject in (f"{self._prefix}.all", f"{self._prefix}.to.{self.name}"):
                 await client.subscribe(subject, cb=heard)
             await client.flush(CONNECT_S)

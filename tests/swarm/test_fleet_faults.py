@@ -80,11 +80,11 @@ async def test_a_third_coordinator_continues_from_the_token_that_the_first_had_l
             async def begun() -> bool:
                 return len(there.hive.relay.ids_of(UUID(made))) == 2
 
-            await eventually(begun, 10, "the first tokens")
+            await eventually(begun, 25, "the first tokens")
             there.hive.relay.open(UUID(made), attached=False)
             await stack.enter_async_context(second.connected(yonder.url))
             first.cut()
-            offer = (await asyncio.wait_for(second.offers.get(), 10)).body
+            offer = (await asyncio.wait_for(second.offers.get(), 25)).body
             assert (offer.attempt, len(offer.resume_ids)) == (2, 2)
 
             async def gone_on() -> bool:
