@@ -16,7 +16,7 @@ from coordinator.store.batch_lines import LineRow
 from coordinator.store.batches import BatchRow
 from coordinator.store.engine import Engine, alone
 
-TURN: Final = timedelta(seconds=30)
+TURN: Final = timedelta(seconds=15)
 """So long nobody else goes on with a batch whose turn was claimed, or prolonged."""
 
 GROUP: Final = 16
