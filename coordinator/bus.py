@@ -2,6 +2,7 @@
 without it. A fleet of one has nobody to tell; a larger one goes over NATS, the operator's own network."""
 
 import asyncio
+import contextlib
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,6 +28,10 @@ MAX_WAITING: Final = 20_000
 MAX_BATCH: Final = 256 << 10
 MAX_MESSAGE: Final = 700 << 10
 """In bytes: a server takes 1 MiB at once. What is larger is left to the database."""
+
+GONE: Final = (NatsError, OSError, TimeoutError, RuntimeError)
+"""A server that is away; a RuntimeError is uvloop's word for a connection that was reset while something waited to be
+written."""
 
 SCHEMES: Final = ("nats", "tls")
 Hear = Callable[[Message], None]
@@ -88,7 +93,7 @@ class Nats:
         while True:
             try:
                 await self._session(hear)
-            except (NatsError, OSError, TimeoutError) as e:
+            except GONE as e:
                 if not was_away:
                     log.warning(
                         "the bus is away: coordinators hear of each other by the database", error=type(e).__name__
@@ -132,7 +137,8 @@ class Nats:
         finally:
             self.connected = False
             self._waiting.clear()
-            await client.close()
+            with contextlib.suppress(*GONE):
+                await client.close()
 
     def _taken(self) -> list[tuple[str, Message]]:
         taken = list(self._waiting)

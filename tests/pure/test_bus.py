@@ -1,5 +1,6 @@
 """The bus between coordinators: what goes into a message, and what is left out."""
 
+import asyncio
 from uuid import UUID
 
 import msgspec
@@ -70,3 +71,43 @@ def test_nothing_waits_for_a_server_that_is_away() -> None:
     assert not bus.connected
     assert bus._waiting == type(bus._waiting)()
     assert not Alone().connected
+
+
+class Reset:
+    """A client whose connection is reset as something is written, as uvloop tells of it."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+
+    async def connect(self, _urls: list[str], **_options: object) -> None:
+        """Connects."""
+
+    async def subscribe(self, _subject: str, **_options: object) -> None:
+        """Subscribes."""
+
+    async def flush(self, _seconds: float) -> None:
+        """All is written."""
+
+    async def publish(self, _subject: str, _data: bytes) -> None:
+        """Nothing can be written."""
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    async def close(self) -> None:
+        """What waits to be written cannot be."""
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+
+async def test_a_connection_that_is_reset_in_mid_word_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator.bus.Client", Reset)
+    monkeypatch.setattr("coordinator.bus.AGAIN_S", 0)
+    bus = Nats("nats://a", fleet="f", name="n")
+    running = asyncio.create_task(bus.run(lambda _: None))
+    async with asyncio.timeout(5):
+        while Reset.made < 3 and not running.done():
+            bus.tell(Over([JOB]))
+            await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
