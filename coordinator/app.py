@@ -31,6 +31,7 @@ from coordinator.observe import lag
 from coordinator.observe.tracing import TRACING
 from coordinator.pinned import FOLDER, servable
 from coordinator.queue import retention, sweep
+from coordinator.queue.reach import Reach
 from coordinator.settings import Secrets, Settings, load_secrets
 from coordinator.settle.payout import Payer, Policy
 from coordinator.settle.stellar import Horizon, LedgerAway, LedgerKeys
@@ -210,18 +211,22 @@ def _loops(hive: Hive, payer: Payer | None) -> list[Any]:
 async def _sweeping(hive: Hive) -> None:
     """Sweeps for ever: at once again after a full round, else after a second. After a start or an outage what is held
     here is renewed first, or the sweep would take jobs whose workers and readers are there."""
-    renewed = False
+    renewed, reach = False, Reach()
     while True:
         if not renewed:
             renewed = bool(await _unless_away("renewal", lambda: _renewed(hive)))
-        swept = await _unless_away("sweep", lambda: _swept(hive)) if renewed else None
+            reach = Reach()
+        swept = await _unless_away("sweep", partial(_swept, hive, reach)) if renewed else None
         renewed = swept is not None
         if swept is None or not swept.more:
             await asyncio.sleep(SWEEP_S)
 
 
-async def _swept(hive: Hive) -> sweep.Swept:
-    swept = await sweep.one_round(hive.engine, _now(), partial(ending.delivered, hive.dispatch))
+async def _swept(hive: Hive, reach: Reach) -> sweep.Swept:
+    since = reach.since(now := _now())
+    swept = await sweep.one_round(hive.engine, now, partial(ending.delivered, hive.dispatch), since)
+    if not swept.more:
+        reach.swept(since, now, _now())
     hive.hub.wake_ids(swept.let_in)
     return swept
 

@@ -12,6 +12,7 @@ from coordinator.observe import jobs as observed
 from coordinator.queue import moves
 from coordinator.queue.limits import HANDOVER, IDEMPOTENCY, KEPT
 from coordinator.queue.over import Ends
+from coordinator.queue.reach import EVER
 from coordinator.settle.partial import NOTHING, Delivered
 from coordinator.store import cached, ended, idempotency, jobs, parked, partitions
 from coordinator.store.changes import Live
@@ -58,11 +59,16 @@ def nothing(_: Iterable[UUID]) -> Delivered:
     return NOTHING
 
 
-async def one_round(engine: Engine, now: datetime, delivered: Callable[[Iterable[UUID]], Delivered] = nothing) -> Swept:
-    """Sweeps once, up to BATCH rows of each sort; any number of coordinators may do so at once, each of which knows what
-    it has `delivered` of jobs."""
+async def one_round(
+    engine: Engine,
+    now: datetime,
+    delivered: Callable[[Iterable[UUID]], Delivered] = nothing,
+    since: datetime = EVER,
+) -> Swept:
+    """Sweeps once, up to BATCH rows of each sort, of what is due since then; any number of coordinators may do so at once,
+    each of which knows what it has `delivered` of jobs."""
     async with engine.begin() as conn:
-        due = await jobs.due(conn, now, BATCH)
+        due = await jobs.due(conn, since, now, BATCH)
         told = delivered(job.id for job in due)
         verdicts = [(job, verdict(job, now, ours=told.is_ours(job.id))) for job in due]
         found = {v: [job for job, said in verdicts if said is v] for v in Verdict}

@@ -29,6 +29,7 @@ _SETTINGS: Final = {
     # for the second, so only plans that go through an index are ever worth keeping. They are made
     # once for each connection: to plan over the partitions takes longer than to do the work.
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",  # it has no order: the first of many would be found by sorting all of them
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",

@@ -122,7 +122,7 @@ LOCK = f"""
     FROM {_ids.sql} JOIN jobs j ON j.day = w.day AND j.id = w.id ORDER BY j.id FOR UPDATE OF j
 """  # noqa: S608  # names of ours
 DUE = f"""
-    SELECT {_LIVE} FROM jobs WHERE check_at <= :now ORDER BY check_at LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT {_LIVE} FROM jobs WHERE check_at > :since AND check_at <= :now ORDER BY check_at LIMIT :most FOR UPDATE SKIP LOCKED
 """  # noqa: S608  # names of ours
 
 _back = Batch(
@@ -196,9 +196,10 @@ async def lock(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, Live]:
     return {row.id: Live(**row._mapping) for row in rows}
 
 
-async def due(conn: Connection, now: datetime, most: int) -> list[Live]:
-    """Locks up to `most` jobs that the sweep has to look at and nobody else has locked."""
-    return [Live(**row._mapping) for row in await conn.execute(statement(DUE), {"now": now, "most": most})]
+async def due(conn: Connection, since: datetime, now: datetime, most: int) -> list[Live]:
+    """Locks up to `most` jobs that the sweep has to look at, since then, and nobody else has locked."""
+    rows = await conn.execute(statement(DUE), {"since": since, "now": now, "most": most})
+    return [Live(**row._mapping) for row in rows]
 
 
 async def requeue(conn: Connection, backs: Sequence[Requeue], now: datetime) -> set[UUID]:

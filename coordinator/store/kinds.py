@@ -22,13 +22,16 @@ _READ = text(f"SELECT id, {_COLUMNS} FROM kinds WHERE id = ANY(:ids)")  # noqa: 
 # From one pending kind to the next by the partial index: callers make kinds for ever, few of them wait at a time.
 _FIRST = """
     WITH RECURSIVE first AS (
-        (SELECT kind_id, tag, priority FROM jobs WHERE state = 'pending' AND NOT parked ORDER BY kind_id, tag LIMIT 1)
+        (SELECT kind_id, tag FROM jobs WHERE state = 'pending' AND NOT parked ORDER BY kind_id, tag LIMIT 1)
         UNION ALL
-        SELECT next.kind_id, next.tag, next.priority FROM first f CROSS JOIN LATERAL (
-            SELECT j.kind_id, j.tag, j.priority FROM jobs j
+        SELECT next.kind_id, next.tag FROM first f CROSS JOIN LATERAL (
+            SELECT j.kind_id, j.tag FROM jobs j
             WHERE j.state = 'pending' AND NOT j.parked AND j.kind_id > f.kind_id ORDER BY j.kind_id, j.tag LIMIT 1) AS next)
 """
-FIRST = f"{_FIRST} SELECT kind_id, tag, priority FROM first"  # noqa: S608  # a statement of ours
+FIRST = f"""
+    {_FIRST} SELECT f.kind_id, f.tag, j.priority FROM first f CROSS JOIN LATERAL (
+        SELECT priority FROM jobs WHERE kind_id = f.kind_id AND tag = f.tag AND state = 'pending' AND NOT parked LIMIT 1) AS j
+"""  # noqa: S608  # a statement of ours
 COUNTED: Final = 1000
 """Beyond so many jobs of a kind it does not matter how many wait; nor does it beyond so many kinds."""
 

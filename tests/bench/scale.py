@@ -1,5 +1,6 @@
 """The queue as it grows: `python -m tests.bench.scale`. Claims at 1 000 to 1 000 000 waiting jobs beside a transaction that is
-open all the while, with 100 to 10 000 workers; jobs a second on the bare queue, beside two other queues on the same server.
+open all the while, with 100 to 10 000 workers; a chat beside a batch; jobs a second on the bare queue, beside two other
+queues on the same server.
 
 Nothing else should run meanwhile. `--seconds 600` is the ten minutes that the figures are asked for.
 """
@@ -24,6 +25,7 @@ from shared.processes import free_port
 from tests.bench.figure import Figure, percentile, table
 from tests.bench.scale_chart import chart
 from tests.bench.scale_claims import Measured, Queue, claimed, idle, opened
+from tests.bench.scale_neighbour import neighbour
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 WORKERS = (100, 1_000, 10_000)
@@ -47,6 +49,7 @@ async def measured(folder: Path, rows: Sequence[int], seconds: float, peers: Seq
             figures = claims(sizes, seconds)
             for online in WORKERS:
                 figures += registered(online, await at_size(queue, 10_000, min(seconds, 10), online))
+            figures += await neighbour(queue)
             rate = await bare(queue, min(seconds, 20))
             given = await bare(queue, min(seconds, 20), complete=False)
         finally:

@@ -39,7 +39,8 @@ JOBS = text(f"""
         max_tokens, hold, seed, salt, store, attached, created_at, ready_at, deadline_at, due_at)
     SELECT CAST(:day AS date), CAST(overlay(CAST(gen_random_uuid() AS text) PLACING
             lpad(to_hex(CAST(:day AS date) - date '1970-01-01'), 4, '0') FROM 10 FOR 4) AS uuid), :account, :key,
-        k.ids[1 + n % cardinality(k.ids)], 'm', 'hive', 'interactive', 'pending', n, repeat('x', 100)::bytea, 10, 100,
+        k.ids[1 + n % least(cardinality(k.ids), :kinds)], 'm', 'hive', 'interactive', 'pending',
+        CAST(:at AS bigint) + n * :step, repeat('x', 100)::bytea, 10, 100,
         {HOLD}, '7', repeat('0', 64), false, false, :now, :now, :late, :late
     FROM (SELECT array_agg(id ORDER BY id) AS ids FROM kinds) k, generate_series(CAST(:first AS bigint), :last) n
 """)
@@ -70,14 +71,18 @@ class Queue:
         self.engine, self.account, self.key, self.asks, self.cost = engine, account, key, asks, cost
         self._last = 0
 
-    async def fill(self, many: int) -> None:
-        """So many jobs more wait."""
+    async def fill(self, many: int, *, kinds: int = 10**6, at: int = 0, step: int = 1) -> None:
+        """So many jobs more wait, of so many kinds; job n of all stands at `at` + n × `step`."""
         now, first = datetime.now(UTC), self._last + 1
         self._last += many
         values = {"account": self.account, "key": self.key, "now": now, "late": now + timedelta(days=1)}
         async with self.engine.begin() as conn:
             await conn.execute(text("SET LOCAL statement_timeout = 0"))
-            await conn.execute(JOBS, values | {"day": now.date(), "first": first, "last": self._last})
+            await conn.execute(
+                JOBS,
+                values
+                | {"day": now.date(), "first": first, "last": self._last, "kinds": kinds, "at": at, "step": step},
+            )
             held = text("UPDATE spend SET credit = credit + :sum, held = held + :sum WHERE account_id = :owner")
             await conn.execute(held, {"sum": many * HOLD, "owner": self.account})
             held = text("UPDATE key_spend SET held = held + :sum WHERE key_id = :owner")
@@ -87,6 +92,7 @@ class Queue:
         """Nothing waits, and nothing is left of what did."""
         async with self.engine.begin() as conn:
             await conn.execute(text(EMPTY))
+            self._last = 0
             await conn.execute(text("UPDATE spend SET held = 0"))
             await conn.execute(text("UPDATE key_spend SET held = 0"))
 
@@ -103,7 +109,7 @@ async def idle(engine: Engine) -> AsyncIterator[None]:
         await conn.execute(text("SET SESSION idle_in_transaction_session_timeout = 0"))
         await conn.commit()
         await conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        await conn.execute(text("SELECT 1 FROM jobs LIMIT 1"))
+        await conn.execute(text("SELECT pg_current_snapshot()"))
         yield
         await conn.rollback()
         await conn.execute(text("RESET idle_in_transaction_session_timeout"))

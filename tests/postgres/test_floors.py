@@ -1,5 +1,6 @@
-"""A transaction that stays open keeps what was claimed in the index: a claim from its floor on does not walk over it."""
+"""A transaction that stays open keeps what was claimed, or due, in the index: claims and sweeps do not walk over it."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -7,6 +8,7 @@ from sqlalchemy import text
 from coordinator.queue import moves
 from coordinator.queue.floors import Floors
 from coordinator.queue.limits import LEASE
+from coordinator.queue.reach import EVER, RECENT
 from coordinator.store import jobs
 from coordinator.store.engine import Connection, Engine, alone
 from coordinator.store.rows import Ask, Claimed
@@ -15,7 +17,8 @@ from tests.postgres.test_plans import fill
 
 MANY = 4_000
 TAKE = text("""
-    UPDATE jobs SET state = 'assigned', worker_pk = 'w', lease_until = :late WHERE day = :day AND id = ANY(:ids)""")
+    UPDATE jobs j SET state = 'assigned', worker_pk = 'w', lease_until = :late
+    FROM unnest(CAST(:ids AS uuid[])) AS w(id) WHERE j.day = :day AND j.id = w.id""")
 
 
 async def blocks(conn: Connection, ask: Ask) -> int:
@@ -31,7 +34,7 @@ async def test_a_claim_costs_the_same_after_thousands_of_others_beside_an_idle_t
     asked = Ask(kind_id=shop.kind.id, limit=8)
     async with engine.connect() as idle:
         await idle.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        await idle.execute(text("SELECT 1 FROM jobs LIMIT 1"))
+        await idle.execute(text("SELECT pg_current_snapshot()"))
         async with engine.connect() as conn:
             fresh = await blocks(conn, floors.over([asked], 8, {})[0])
         for _ in range(MANY // 100):
@@ -46,3 +49,25 @@ async def test_a_claim_costs_the_same_after_thousands_of_others_beside_an_idle_t
         async with engine.connect() as conn:
             assert await blocks(conn, asked) > 10 * fresh  # what it would be
             assert await blocks(conn, floors.over([asked], 8, {})[0]) < 3 * fresh
+
+
+async def test_a_sweep_costs_the_same_after_thousands_of_leases_beside_an_idle_transaction(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    await fill(shop, MANY)
+    due = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + jobs.DUE
+    late = NOW + timedelta(hours=2)
+
+    async def read(since: datetime) -> int:
+        async with engine.connect() as conn:
+            (plan,) = await conn.scalar(text(due), {"since": since, "now": late, "most": 500})
+        return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+    async with engine.begin() as conn:
+        take = text("UPDATE jobs SET state = 'assigned', worker_pk = 'w', lease_until = :late")
+        await conn.execute(take, {"late": NOW + LEASE})
+    async with engine.connect() as idle:
+        await idle.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        await idle.execute(text("SELECT pg_current_snapshot()"))
+        async with engine.begin() as conn:
+            await conn.execute(text("UPDATE jobs SET lease_until = :late"), {"late": late + LEASE})
+        assert await read(EVER) > 10 * await read(late - RECENT)

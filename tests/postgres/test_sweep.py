@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import HANDOVER, KEPT, LEASE, NO_PROGRESS, READER, STORED
+from coordinator.queue.reach import RECENT
 from coordinator.queue.sweep import Swept, Verdict, one_round, verdict
 from coordinator.store import views
 from coordinator.store.changes import Live
@@ -65,6 +66,15 @@ async def test_a_lost_lease_comes_back_and_the_third_ends_it(engine: Engine) -> 
         assert await state_of(engine, id_) is then
     assert job.avoid == [WORKER, OTHER]
     assert (await check_books(shop)).held == 0
+
+
+async def test_a_sweep_finds_what_came_due_since_then(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    await shop.submit(shop.job())
+    await shop.assigned()
+    ended, moment = NOW + LEASE, timedelta(microseconds=1)
+    assert await one_round(engine, ended + RECENT, since=ended) == NOTHING
+    assert (await one_round(engine, ended + RECENT, since=ended - moment)).lost == 1
 
 
 async def test_a_fenced_attempt_pays_nothing(engine: Engine) -> None:
