@@ -105,6 +105,12 @@ class Whole:
         await error_answer(failure, self._trace.headers(), scope["path"])(scope, receive, send)
 
 
+def told_again(answer: Answer, view: JobView) -> Told:
+    """The whole answer of a completed job, read from its text: how likely its tokens were is not kept."""
+    text = view.result_text or ""
+    return Told(merged([*answer.push(text), *answer.finish()]), text, end_of(answer, view, []))
+
+
 def end_of(answer: Answer, view: JobView, ids: Sequence[int]) -> End:
     """How the answer of a completed job ended."""
     reason = answer.finish_reason(view.finish_reason or "stop")

@@ -12,7 +12,7 @@ import msgspec
 from coordinator.answer.said import Answer
 from coordinator.answer.serve import fingerprint, terms_of
 from coordinator.answer.teller import Counts, Names, Told
-from coordinator.answer.whole import MUCH_TEXT, end_of
+from coordinator.answer.whole import MUCH_TEXT, told_again
 from coordinator.api.answers import ENCODER
 from coordinator.api.errors import error_body
 from coordinator.api.face import Face
@@ -22,8 +22,7 @@ from coordinator.openai.common import text_of
 from coordinator.queue.lifecycle import State
 from coordinator.store import batches
 from coordinator.store.rows import JobView
-from coordinator.submit.request import JobRequest
-from shared.chat.events import Reasoning, merged
+from shared.chat.events import Reasoning
 from shared.errors import HiveError, NotFound
 from shared.tokens import Vocabulary
 
@@ -110,18 +109,9 @@ def _answers(
         system_fingerprint=fingerprint(entry),
         tokens_in=sum(view.tokens_in for view in views if not view.copy),
     )
-    return (
-        [_told(view, asked, vocabulary) for view, asked in zip(views, requests, strict=True)],
-        names,
-        vocabulary,
-        line,
-    )
-
-
-def _told(view: JobView, asked: JobRequest, vocabulary: Vocabulary) -> Told:
-    """One whole answer, read again from its text."""
-    answer, text = Answer(terms_of(view.id, asked, vocabulary)), view.result_text or ""
-    return Told(merged([*answer.push(text), *answer.finish()]), text, end_of(answer, view, []))
+    each = zip(views, requests, strict=True)
+    told = [told_again(Answer(terms_of(view.id, asked, vocabulary)), view) for view, asked in each]
+    return told, names, vocabulary, line
 
 
 def _encoded(whole: Any, answers: Sequence[Told], counts: Counts) -> msgspec.Raw:

@@ -9,8 +9,8 @@ import msgspec
 
 from coordinator.answer.said import Answer
 from coordinator.answer.serve import terms_of
-from coordinator.answer.teller import Names, Told
-from coordinator.answer.whole import end_of
+from coordinator.answer.teller import Names
+from coordinator.answer.whole import told_again
 from coordinator.api.face import Face
 from coordinator.api.failures import failure_of
 from coordinator.openai.responses_items import Item, continued, listed
@@ -21,7 +21,6 @@ from coordinator.store import responses, views
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from coordinator.submit.request import JobRequest
-from shared.chat.events import merged
 from shared.errors import NotFound, RequestError
 from shared.protocol.messages import Message
 from shared.tokens import Vocabulary
@@ -98,7 +97,7 @@ def shown(stored: Stored) -> _Json:
     facts = Facts(names.id, names.created, names.model, stored.echo)
     match view.status:
         case State.COMPLETED:
-            told = _told(stored)
+            told = told_again(stored.answer(), stored.view)
             whole: _Json = stored.teller().whole([told], told.end.counts)
             return whole
         case State.CANCELLED:
@@ -153,10 +152,3 @@ async def named_items(face: Face, account_id: UUID, ids: Iterable[str]) -> dict[
 def missing(id_: str) -> NotFound:
     """What is told of a response that is not there, or another's."""
     return NotFound(f"Response with id {id_[:SHOWN]!r} not found.")
-
-
-def _told(stored: Stored) -> Told:
-    """The whole answer, read from its text: how likely its tokens were is not kept."""
-    answer, text = stored.answer(), stored.view.result_text or ""
-    events = merged([*answer.push(text), *answer.finish()])
-    return Told(events, text, end_of(answer, stored.view, []))
