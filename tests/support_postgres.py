@@ -100,7 +100,8 @@ def _spawn_keeper(folder: Path) -> None:
 
 def _keep(folder: Path, users: IO[str]) -> None:
     """Runs the server until nobody holds `users` any more."""
-    server = EmbeddedPostgres(folder / "server", settings={"fsync": "off"})  # a lost test server is made again
+    # A lost test server is made again; a fleet in one test process takes 30 connections.
+    server = EmbeddedPostgres(folder / "server", settings={"fsync": "off", "max_connections": "100"})
     url_file = folder / "url"
     url_file.unlink(missing_ok=True)
     try:

@@ -122,7 +122,7 @@ class ScriptedWorker:
         async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=1 << 20) as socket:
             host = urlsplit(url).netloc
             self._socket = socket
-            self._end = WorkerEnd(self.key, host, None, now=now_ms(), entropy=os.urandom(32))
+            self._end = WorkerEnd(self.key, host, None, now=self.now_ms(), entropy=os.urandom(32))
             listening = asyncio.create_task(self._listen(socket, self._end, list(held)))
             try:
                 await self.welcomed.wait()
@@ -132,6 +132,10 @@ class ScriptedWorker:
                 for task in (listening, *self._tasks):
                     task.cancel()
                 await asyncio.gather(listening, *self._tasks, return_exceptions=True)
+
+    def now_ms(self) -> int:
+        """This worker's clock, which a test may put wrong."""
+        return now_ms()
 
     @property
     def close_number(self) -> int | None:
@@ -198,8 +202,8 @@ class ScriptedWorker:
             tokens_in=tokens_in(body, self.tokeniser),
             tokens_out=len(ids),
             finish_reason=finish,
-            started_at=now_ms() - 20,
-            finished_at=now_ms(),
+            started_at=self.now_ms() - 20,
+            finished_at=self.now_ms(),
             cell=body.cell,
             jurisdictions=list(body.jurisdictions),
             evidence=body.evidence,
@@ -214,7 +218,7 @@ class ScriptedWorker:
     async def _listen(self, socket: ClientConnection, end: WorkerEnd, held: list[Held]) -> None:
         try:
             async for data in socket:
-                for event in end.receive(data, now_ms()):
+                for event in end.receive(data, self.now_ms()):
                     await self._event(socket, end, event, held)
         except ConnectionClosed:
             pass  # however it ended: `gone` and `closed` tell
@@ -232,7 +236,7 @@ class ScriptedWorker:
         match event:
             case ChallengeReceived():
                 self.server_pk = event.server_pk
-                for frame in end.answer(self.capabilities, held, now_ms()):
+                for frame in end.answer(self.capabilities, held, self.now_ms()):
                     await socket.send(frame)
             case Welcomed():
                 self.welcome = event.welcome
