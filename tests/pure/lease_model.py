@@ -105,7 +105,7 @@ def _live(state: State, attempt: int, worker: int, holder: int) -> Live:
 
 
 def steps(world: World) -> Iterator[tuple[str, World]]:
-    """All that can happen next and changes anything; nothing does once the job has ended and its reader knows."""
+    """All that can happen next and changes anything; nothing does once the job has ended and its reader knows of it."""
     if world.row.state in TERMINAL and world.reader != "reads":
         return
     for name, then in _all_steps(world):
@@ -191,13 +191,13 @@ def _done(world: World, frame: Frame) -> Iterator[tuple[str, World]]:
     c, row, mind = frame.to, world.row, world.minds[frame.to]
     holds = believed(row, Event.COMPLETE, frame.attempt, frame.worker)
     if mind.held != (frame.attempt, frame.worker):
-        if not holds or frame.base != (len(mind.ids) if mind.attempt == frame.attempt and mind.base else 0):
+        if not holds or frame.base != (mind.base if mind.attempt == frame.attempt else 0):
             return
         row = row._replace(holder=c)
     base = mind.ids[: frame.base]
     if len(base) < frame.base:
         return
-    freed = world._replace(minds=_put(world.minds, c, mind._replace(held=None)))
+    freed = _mind(world, c, mind._replace(held=None))
     if holds:
         count = (*row.accepted, (frame.attempt, frame.worker))
         result = base + frame.ids
@@ -229,16 +229,14 @@ def _reads(world: World) -> Iterator[tuple[str, World]]:
 
 def _swept(world: World) -> Iterator[tuple[str, World]]:
     """The lease ran out: whoever sweeps moves the job, and its old coordinator need not know."""
-    row = world.row
-    to = after(row.state, Event.LOSE, row.lost + 1)
+    row, to = world.row, after(world.row.state, Event.LOSE, world.row.lost + 1)
     if to is not None:
         yield "the lease runs out", world._replace(row=row._replace(state=to, lost=row.lost + 1, worker=-1, holder=-1))
 
 
 def _lost(world: World) -> Iterator[tuple[str, World]]:
     """A coordinator says of a worker that it is gone."""
-    row = world.row
-    to = after(row.state, Event.LOSE, row.lost + 1)
+    row, to = world.row, after(world.row.state, Event.LOSE, world.row.lost + 1)
     for c, mind in enumerate(world.minds):
         if mind.held is not None and to is not None and believed(row, Event.LOSE, *mind.held, c):
             back = row._replace(state=to, lost=row.lost + 1, worker=-1, holder=-1)
@@ -267,8 +265,7 @@ def _crashed(world: World, c: int) -> World:
 def _moved(world: World, w: int) -> Iterator[tuple[str, World]]:
     """A worker connects to the other coordinator; what it no longer holds it drops, else it says all of it again."""
     world = world._replace(frames=_ended(world, w))
-    hands, row = world.hands[w], world.row
-    to = 1 - hands.link
+    hands, row, to = world.hands[w], world.row, 1 - world.hands[w].link
     mind = world.minds[to]
     if not believed(row, Event.COMPLETE, hands.attempt, w):
         yield f"{w} moves and drops it", _hand(world, w, Hands(to))
@@ -294,13 +291,10 @@ def _sent(world: World, *frames: Frame) -> World:
 
 
 def _mind(world: World, c: int, mind: Memory) -> World:
-    return world._replace(minds=_put(world.minds, c, mind))
+    one, other = world.minds
+    return world._replace(minds=(mind, other) if c == 0 else (one, mind))
 
 
 def _hand(world: World, w: int, hands: Hands) -> World:
     one, other = world.hands
     return world._replace(hands=(hands, other) if w == 0 else (one, hands))
-
-
-def _put(minds: tuple[Memory, Memory], c: int, mind: Memory) -> tuple[Memory, Memory]:
-    return (mind, minds[1]) if c == 0 else (minds[0], mind)
