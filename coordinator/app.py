@@ -20,7 +20,7 @@ from coordinator.api.app import admin_app, public_app
 from coordinator.api.face import Face
 from coordinator.api.told import courier_of
 from coordinator.batch import rounds
-from coordinator.bus import Alone, Bus, Nats, subject_name
+from coordinator.bus import bus_of, subject_name
 from coordinator.dispatch import elsewhere, ending, loops, watch
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
@@ -104,7 +104,7 @@ def build(settings: Settings, url: str) -> Hive:
         engine=engine,
         key=secrets.server_key,
         name=name,
-        bus=_bus(settings, secrets, name),
+        bus=bus_of(settings.nats_url, public_key(secrets.server_key)[:16], name),
         public_host=settings.public_host,
         geo_digest=index.load().digest,
         catalogue=models,
@@ -114,12 +114,6 @@ def build(settings: Settings, url: str) -> Hive:
     )
     writer, keys = Writer(engine), _ledger_keys(settings)
     return Hive(settings, secrets, engine, dispatch, writer, kinds, models, vocabularies, _now, keys)
-
-
-def _bus(settings: Settings, secrets: Secrets, name: str) -> Bus:
-    if not settings.nats_url:
-        return Alone()
-    return Nats(settings.nats_url, fleet=public_key(secrets.server_key)[:16], name=name)
 
 
 def _ledger_keys(settings: Settings) -> LedgerKeys | None:

@@ -201,3 +201,8 @@ def _joined(parts: list[bytes]) -> bytes:
 
 async def _silent(_: Exception) -> None:
     """What goes wrong with the connection is told once, by `run`."""
+
+
+def bus_of(url: str, fleet: str, name: str) -> Bus:
+    """The bus of one coordinator: over NATS where an address is given, else its own alone."""
+    return Nats(url, fleet=fleet, name=name) if url else Alone()

@@ -29,6 +29,12 @@ OTHER = "cd" * 32
 HOLD = 1_000_000
 
 
+FORGET = """
+    SELECT pg_clear_relation_stats('public', CAST(relname AS text)) FROM pg_class
+    WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"""
+"""What a vacuum between other tests has left: of a table known to be tiny all may be read."""
+
+
 class Shop(msgspec.Struct, frozen=True):
     """An account with credit, its key, and a kind of job."""
 

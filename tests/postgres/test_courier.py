@@ -242,14 +242,13 @@ async def test_a_courier_that_dies_while_it_calls_loses_nothing(engine: Engine) 
         running = asyncio.ensure_future(post.round())
         await began.wait()
         running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], asyncio.CancelledError)
         other.scripts["/"] = answering(200)
         await post.round()
         assert (await post.look(id_)).state == "waiting"
         post.now += CLAIMED
         await post.round()
-        assert ((await post.look(id_)).state, (await post.look(id_)).calls) == ("delivered", 2)
+        assert [(row.state, row.calls) for row in [await post.look(id_)]] == [("delivered", 2)]
 
 
 async def test_what_has_nothing_to_tell_yet_waits_and_what_cannot_be_told_is_tried_again(engine: Engine) -> None:
@@ -271,10 +270,9 @@ async def test_more_than_may_run_at_once_wait_for_the_next_round(engine: Engine)
         post = Post(engine, other, Names(**{host.replace(".", "_"): [["127.0.0.1"]] for host in hosts}))
         other.scripts["/"] = answering(200)
         ids = [id_ for host in hosts for id_ in await post.add(*["/"] * PER_HOST, host=host)]
-        await post.round()
-        assert other.connections == AT_ONCE
-        await post.round()
-        assert other.connections == AT_ONCE + PER_HOST
+        for so_far in (AT_ONCE, AT_ONCE + PER_HOST):
+            await post.round()
+            assert other.connections == so_far
         assert await delivered(post, ids)
 
 
@@ -298,5 +296,4 @@ async def test_the_loop_sends_what_is_due_and_ends_when_it_is_cancelled(engine: 
         running = asyncio.ensure_future(post.courier.run())
         assert (await asyncio.wait_for(other.heard.get(), 30)).path == "/"
         running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], asyncio.CancelledError)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from coordinator.store import earnings, ended, kinds, parked, payables, usage
 from coordinator.store.engine import Connection, Engine
-from tests.postgres.made import NOW, WORKER, open_shop
+from tests.postgres.made import FORGET, NOW, WORKER, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of
 
 STATEMENTS = {
@@ -28,11 +28,6 @@ FILL = """
         SELECT 'G', n, 'failed', '', 1, now() FROM generate_series(1, 1000) n;
     INSERT INTO payout_orders SELECT b.id, n, 'worker:' || n, 'G', 1, 'pay', 'returned'
         FROM payout_batches b, generate_series(1, 20) n"""
-
-FORGET = """
-    SELECT pg_clear_relation_stats('public', CAST(relname AS text)) FROM pg_class
-    WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"""
-"""What a vacuum between other tests has left: of a table known to be tiny all may be read."""
 
 
 def walks(node: Any) -> Iterator[str]:

@@ -80,7 +80,6 @@ def test_garbage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("up", "--coordinators", "2"), "one coordinator"),
         (("up", "--workers", "2", "--worker-cells", "871e8052affffff"), "1 cells for 2 workers"),
         (("up", "--workers", "1", "--worker-cells", "nonsense"), "--worker-cells"),
         (("up", "--workers", "1", "--worker-tiers", "king"), "--worker-tiers"),
@@ -139,7 +138,6 @@ def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.Ca
     [
         (["--worker-cells", "851e8053fffffff", "--workers", "1"], "too coarse"),
         (["--model", "gpt-7"], "hive-nano"),
-        (["--coordinators", "2"], "one coordinator"),
     ],
 )
 def test_a_wrong_plan_is_refused_before_anything_starts(
