@@ -18,6 +18,8 @@ def chart(figures: Sequence[Figure], rows: Sequence[int]) -> str:
     target = max(figure.target or 0 for figures in found.values() for figure in figures)
     highest = max([target, *(figure.measured for figures in found.values() for figure in figures)]) * 1.1
     parts = [HEAD, _text(LEFT, 24, "A claim, in ms, by how many jobs wait (a transaction is open all the while)")]
+    load = figures[0]
+    parts.append(_text(LEFT, 42, f"{load.name}: {load.measured:.1f} {load.unit}", "#777"))
     for at in range(0, int(highest) + 1, max(1, int(highest) // 5)):
         y = _y(at, highest)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - 20}" stroke="#ddd"/>\n{_text(20, y + 4, str(at))}')
