@@ -152,9 +152,19 @@ class Clients:
             async for data in _data(answer):
                 told = json.loads(data)
                 if "result_text" in told:
-                    seen.whole = told["status"] == "completed"
+                    self._end(seen, told)
                 elif "text" in told:
                     seen.texts[0] = seen.texts.get(0, "") + told["text"]
+
+    def _end(self, seen: Seen, job: Json) -> None:
+        """The last event has the whole job: where the bus lost words, the rest of the text comes with it alone."""
+        seen.whole = job["status"] == "completed"
+        read, result = seen.texts.get(0, ""), job["result_text"] or ""
+        if seen.whole and read != result:
+            seen.what = "events, the rest with the last"
+            if not result.startswith(read):
+                self.unlike.append(f"job {seen.job_id}: its events began as {read!r}, and end with {result!r}")
+            seen.texts[0] = result
 
     def _answered(self, seen: Seen, answer: httpx.Response) -> None:
         seen.status = answer.status_code
