@@ -114,7 +114,7 @@ _PAGE = """
     ORDER BY c.created_at DESC, c.id DESC LIMIT :most
 """
 _PAGE_OF = text(_PAGE.format(columns=_COLUMNS, whose="account_id = :account_id AND"))
-_PAGE_OF_ALL = text(_PAGE.format(columns=_COLUMNS, whose=""))
+_PAGE_OF_ALL = text(_PAGE.format(columns=_COLUMNS, whose="(state || '') = s.state AND"))
 _GET = text(f"SELECT {_COLUMNS} FROM callbacks WHERE id = :id")  # noqa: S608  # columns of ours
 _REPLAY = text("""
     UPDATE callbacks SET state = 'waiting', due_at = :now, tries = 0, over_at = NULL WHERE id = :id AND jobs_left = 0

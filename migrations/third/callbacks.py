@@ -28,7 +28,8 @@ CREATE TABLE callbacks (
 ) WITH (fillfactor = 70);
 CREATE INDEX callbacks_lanes ON callbacks (account_id, host, due_at) WHERE state = 'waiting';
 CREATE INDEX callbacks_account ON callbacks (account_id, state, created_at, id);
-CREATE INDEX callbacks_state ON callbacks (state, created_at, id);
+-- By an expression, so that nobody who looks for the next lane walks through all that waits instead.
+CREATE INDEX callbacks_state ON callbacks ((state || ''), created_at, id);
 CREATE INDEX callbacks_over ON callbacks (over_at) WHERE over_at IS NOT NULL;
 -- Which of the secrets that follow from the coordinator's own an account signs with; none of them is kept.
 CREATE TABLE webhook_secrets (

@@ -19,7 +19,7 @@ from coordinator.submit.callback import Callback
 from coordinator.submit.writer import LATE, Writer
 from shared.errors import Forbidden
 from shared.ids import new_job_id
-from tests.postgres.made import HOLD, NOW, WORKER, Shop, check_books, complete, expire, fail, open_shop, result
+from tests.postgres.made import FORGET, HOLD, NOW, WORKER, Shop, check_books, complete, expire, fail, open_shop, result
 from tests.postgres.test_plans import nodes
 
 URL = "https://hooks.example/done"
@@ -190,6 +190,8 @@ async def test_a_lane_is_read_no_further_than_it_is_taken_from(engine: Engine) -
     shop = await open_shop(engine)
     await fill(engine, shop.account, "a.example", 5_000, NOW)
     await fill(engine, shop.account, "b.example", 5_000, NOW + timedelta(hours=1))
+    async with engine.begin() as conn:
+        await conn.execute(text(FORGET))
     values = {"account_id": FIRST_LANE[0], "host": FIRST_LANE[1], "now": NOW, "lanes": 100, "each": 8}
     for analysed in (False, True):
         async with engine.begin() as conn:
