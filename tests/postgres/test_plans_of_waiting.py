@@ -6,9 +6,8 @@ from sqlalchemy import text
 from coordinator.store import waiting
 from coordinator.store.engine import Engine
 from shared.ids import day_of
-from tests.postgres.made import open_shop
+from tests.postgres.made import FORGET, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of, walks
-from tests.postgres.test_plans_of_workers import FORGET
 
 STATEMENTS = {"places": waiting.PLACES, "tries": waiting.TRIES}
 
