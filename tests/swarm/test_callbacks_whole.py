@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -75,6 +76,12 @@ async def test_a_cancelled_job_is_told_of_too(engine: Engine, database_url: str,
         assert body["error"]["code"] == "job_failed"
 
 
+def _written_to(lines: io.StringIO) -> Any:
+    """A logger that does as it is told here, however another test has set all others."""
+    render = structlog.processors.KeyValueRenderer()
+    return structlog.wrap_logger(structlog.PrintLogger(lines), [render], structlog.BoundLogger)
+
+
 async def test_nothing_of_a_job_is_in_the_log(
     engine: Engine,
     database_url: str,
@@ -83,7 +90,7 @@ async def test_nothing_of_a_job_is_in_the_log(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     lines = io.StringIO()
-    monkeypatch.setattr(courier, "log", structlog.wrap_logger(structlog.PrintLogger(lines)))
+    monkeypatch.setattr(courier, "log", _written_to(lines))
     async with listening(database_url, tmp_path) as (swarm, other, url), swarm.client() as http:
         other.scripts["/done"] = answering(410)
         (await http.post("/hive/jobs", json={**JOB, "callback_url": f"{url}?token=abracadabra"})).raise_for_status()

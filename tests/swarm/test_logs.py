@@ -24,7 +24,7 @@ def ends(lines: Any) -> list[Json]:
 async def test_each_job_that_ends_is_one_line_which_tells_how(swarm: Swarm) -> None:
     with capture_logs() as lines:
         async with swarm.client() as http, tokyo(swarm) as worker:
-            got = await http.post("/v1/chat/completions", json=CHAT | {"n": 2})
+            got = await http.post("/v1/chat/completions", json=CHAT | {"n": 2, "jurisdiction": "EU,US"})
             made = await http.post(
                 "/hive/jobs", json={"model_id": "hive-nano", "prompt": "Secret", "jurisdiction": "JP"}
             )
