@@ -4,9 +4,9 @@ from uuid import UUID
 
 from coordinator.api.auth import KeyDesk
 from coordinator.api.counting import Counting
+from coordinator.api.family import read_family
 from coordinator.api.hive import Hive, HttpRequest
 from coordinator.api.intake import Intake
-from coordinator.api.parents import parent_of
 from coordinator.api.swarm import Swarm
 from coordinator.api.waiting import Waiting
 from coordinator.guard.gate import HEADER, NONE, Gate, admit, installed
@@ -69,11 +69,7 @@ class Face:
 
     async def family(self, job_id: UUID, account_id: UUID) -> tuple[JobView, list[JobView]]:
         """An account's job with its children, none for most; raises NotFound if there is none, or it is another's."""
-        async with alone(self.hive.engine) as conn:
-            view = await views.get_job(conn, job_id)
-            children = [] if view is not None else await views.get_children(conn, job_id)
-        if children:
-            view = parent_of(job_id, children)
+        view, children = await read_family(self.hive.engine, job_id)
         if view is None or view.account_id != account_id:
             raise NotFound(f"There is no job {job_id}.")
         return view, children

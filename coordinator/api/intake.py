@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from coordinator.api.bodies import check_size
+from coordinator.api.family import read_family
 from coordinator.api.hive import Hive
 from coordinator.api.nobody import refuse_if_nobody
 from coordinator.api.trace import Trace
@@ -245,9 +246,8 @@ class Intake:
         return readers, family[0].created_at
 
     async def _family(self, id_: UUID) -> list[JobView]:
-        async with alone(self._hive.engine) as conn:
-            view = await views.get_job(conn, id_)
-            return [view] if view is not None else await views.get_children(conn, id_)
+        view, children = await read_family(self._hive.engine, id_)
+        return children or ([view] if view is not None else [])
 
     async def _read(self, request: JobRequest, reading: Callable[[Vocabulary], Read]) -> Read:
         """What is read with the model's vocabulary, in a thread where that takes long."""

@@ -12,16 +12,14 @@ from coordinator.api.answered import answered
 from coordinator.api.answers import ENCODER
 from coordinator.api.errors import error_body
 from coordinator.api.failures import failure_of
+from coordinator.api.family import read_family
 from coordinator.api.hive import Hive
-from coordinator.api.parents import parent_of
 from coordinator.api.views import job_json
 from coordinator.outside.addresses import allowed
 from coordinator.outside.courier import Courier
 from coordinator.outside.http import Outside
 from coordinator.outside.schedule import Due
 from coordinator.queue.lifecycle import TERMINAL
-from coordinator.store import views
-from coordinator.store.engine import alone
 from coordinator.store.rows import JobView
 from coordinator.submit.callback import Shape
 from coordinator.thehive.task import over_json
@@ -37,11 +35,7 @@ class Telling:
 
     async def __call__(self, due: Due) -> bytes | None:
         """The body that tells of the end; None while the job has not ended. Raises Away."""
-        async with alone(self._hive.engine) as conn:
-            view = await views.get_job(conn, due.id)
-            children = [] if view is not None else await views.get_children(conn, due.id)
-        if children:
-            view = parent_of(due.id, children)
+        view, children = await read_family(self._hive.engine, due.id)
         if view is not None and view.status not in TERMINAL:
             return None
         said = self._said(view) if view is not None and due.shape == "thehive" else None
