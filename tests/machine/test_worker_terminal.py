@@ -161,7 +161,7 @@ async def test_a_refusal_is_a_sentence_on_a_terminal_that_works(tmp_path: Path) 
 async def test_where_no_picture_is_wanted_there_are_lines(tmp_path: Path, plain: dict[str, str]) -> None:
     async with coordinator() as it:
         with terminal(tmp_path, *joining(it), environment=plain) as t:
-            await t.shows("online, loading hive-nano")
+            await t.shows("\nonline")
             t.child.kill(signal.SIGINT)
             assert await t.ends() == 0
             assert b"\x1b[?1049h" not in t.raw

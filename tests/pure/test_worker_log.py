@@ -15,13 +15,6 @@ from worker.log import BETWEEN, KEPT, LONGEST, Recent, log_to
 from worker.signals import on_stop
 
 
-@pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
-
-
 def test_warnings_and_errors_are_kept_and_all_are_printed() -> None:
     out, recent = StringIO(), Recent()
     log_to(out, "info", recent)

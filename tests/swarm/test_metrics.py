@@ -181,7 +181,8 @@ METHODS = ("GET", "POST", "DELETE", "PUT", "BREW", "PATCH")
 
 
 async def test_no_series_is_made_by_what_callers_make_up(swarm: Swarm) -> None:
-    """After 1 000 odd requests there are no more series than after the first few of each sort."""
+    """After 1 000 odd requests there are no more series than after the first few of each sort; what tests of this process made
+    before, with other models, is not these requests' doing."""
 
     async def odd(http: httpx.AsyncClient, start: int, many: int) -> None:
         for number in range(start, start + many):
@@ -202,6 +203,7 @@ async def test_no_series_is_made_by_what_callers_make_up(swarm: Swarm) -> None:
                         f"/hive/workers/{number}", headers={"traceparent": f"00-{number:032x}-{number:016x}-01"}
                     )
 
+    others = series(await scraped(swarm))
     async with swarm.client() as http:
         await submitted(http)
         await odd(http, 0, 36)
@@ -209,7 +211,7 @@ async def test_no_series_is_made_by_what_callers_make_up(swarm: Swarm) -> None:
         await odd(http, 36, 1000)
         after = series(await scraped(swarm))
     assert after - before == set()
-    assert len(after) < 1500
+    assert len(after - others) < 1500
 
 
 def series(text: str) -> set[str]:
