@@ -12,7 +12,7 @@ from nacl.signing import SigningKey
 
 from coordinator.outside.addresses import allowed
 from shared.errors import RequestError
-from shared.files import read_private, write_private
+from shared.files import make_private, read_private
 from shared.geo.jurisdiction import InvalidJurisdiction, checked_groups
 
 KEPT_DAYS: Final = 33
@@ -106,8 +106,8 @@ def load_settings(environ: Mapping[str, str], flags: Mapping[str, Any], home: Pa
 
 
 def load_secrets(folder: Path) -> Secrets:
-    """The secrets in `folder`, made at first use (files of mode 600); raises RequestError if one of the files is damaged or
-    others may read it."""
+    """The secrets in `folder`, made at first use (files of mode 600), and the same for all who come at once; raises
+    RequestError if one of the files is damaged or others may read it."""
     return Secrets(
         server_key=SigningKey(_kept(folder / "server.key")),
         pepper=_kept(folder / "pepper.key"),
@@ -118,7 +118,7 @@ def load_secrets(folder: Path) -> Secrets:
 def _admin_key(file: Path) -> str:
     """The admin key as it stands in its file, for an operator to copy."""
     if not file.exists():
-        write_private(file, (ADMIN_PREFIX + secrets.token_hex(24)).encode())
+        make_private(file, (ADMIN_PREFIX + secrets.token_hex(24)).encode())
     text = _read(file).decode(errors="replace").strip()
     if not re.fullmatch(ADMIN_PREFIX + "[0-9a-f]{48}", text):
         raise _damaged(file)
@@ -128,7 +128,7 @@ def _admin_key(file: Path) -> str:
 def _kept(file: Path) -> bytes:
     """The 32 bytes that a file holds in hex."""
     if not file.exists():
-        write_private(file, secrets.token_hex(SECRET_BYTES).encode())
+        make_private(file, secrets.token_hex(SECRET_BYTES).encode())
     try:
         kept = bytes.fromhex(_read(file).decode())
     except ValueError:

@@ -29,6 +29,18 @@ def _replace(file: Path, content: bytes) -> None:
         raise
 
 
+def make_private(file: Path, content: bytes) -> None:
+    """Makes the file whole and private in one step, as `write_private` does; where another process was first, its file stays."""
+    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    write_private(beside, content)
+    try:
+        os.link(beside, file)
+    except FileExistsError:
+        return
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def read_private(file: Path) -> bytes:
     """The file's content; raises PermissionError with a way out if others may read it."""
     if os.name == "posix" and file.stat().st_mode & 0o077:

@@ -1,6 +1,5 @@
 """Who this worker is: one Ed25519 key, made once, in HIVE_HOME/identity.json."""
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +8,7 @@ from nacl.signing import SigningKey
 
 from shared.crypto import public_key
 from shared.errors import HiveError
-from shared.files import read_private, write_private
+from shared.files import make_private, read_private
 
 FILE: Final = "identity.json"
 
@@ -69,12 +68,5 @@ def existing_identity(home: Path) -> Identity:
 
 
 def _make(file: Path, key: SigningKey, now: int) -> None:
-    """Writes the file whole and private; where another process was first, its file stays."""
-    made = file.with_name(f".{FILE}.{public_key(key)[:16]}")
-    write_private(made, msgspec.json.format(msgspec.json.encode(_File(public_key(key), bytes(key).hex(), now))))
-    try:
-        os.link(made, file)
-    except FileExistsError:
-        return
-    finally:
-        made.unlink(missing_ok=True)
+    """Writes the file; where another process was first, its file stays."""
+    make_private(file, msgspec.json.format(msgspec.json.encode(_File(public_key(key), bytes(key).hex(), now))))
