@@ -6,13 +6,15 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from ssl import SSLCertVerificationError
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from coordinator.dispatch.between import Message
@@ -21,6 +23,7 @@ from shared.logs import bug
 
 AGAIN_S: Final = 0.25
 CONNECT_S: Final = 2
+CLOSE_S: Final = 0.5
 PING_S: Final = 5
 """A server that is silent for twice as long is away."""
 
@@ -69,15 +72,43 @@ class Alone:
         await asyncio.Event().wait()
 
 
+class Secured(Client):
+    """A client that tells a server whose address begins with `tls:` nothing, its password least of all, unless it speaks TLS;
+    by itself it would go by the server's own word, which anybody on the way may change."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        server = self._current_server
+        if initial_connection and server is not None and server.uri.scheme == "tls" and not info.get("tls_required"):
+            raise NatsError("the server does not ask for TLS, and its address begins with tls:")
+        await super()._process_info(info, initial_connection)
+
+    async def let_go(self, subscriptions: Sequence[Subscription]) -> None:
+        """Closes the connection, within a moment, and waits for the end of every task that it had: after a handshake that
+        failed it would wait for ever for a socket that is gone."""
+        had = [self._reading_task, self._ping_interval_task, self._flusher_task]
+        tasks = [task for task in (*had, *(one._wait_for_msgs_task for one in subscriptions)) if task is not None]
+        with contextlib.suppress(*GONE):
+            async with asyncio.timeout(CLOSE_S):
+                await self.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(*GONE):
+            if self._transport is not None:
+                self._transport.close()
+
+
 class Nats:
     """The bus of a fleet: a subject for all of it and one for each coordinator, both below the fleet's own name. What
-    cannot be told at once, because the server is away, is not told at all."""
+    cannot be told at once, because the server is away, is not told at all. An address that begins with `tls:` is spoken to
+    over TLS alone; which authorities are trusted say SSL_CERT_FILE and SSL_CERT_DIR, else the system."""
 
     def __init__(self, urls: str, *, fleet: str, name: str) -> None:
         self.urls = checked(urls)
         self.name = name
         self.connected = False
         self._prefix = f"hive.{fleet}"
+        self._failure: Exception | None = None
         self._waiting: deque[tuple[str, Message]] = deque()
         self._news = asyncio.Event()
 
@@ -89,22 +120,26 @@ class Nats:
 
     async def run(self, hear: Hear) -> None:
         """Connects again for ever, whatever goes wrong."""
-        was_away = False
+        was_away = ""
         while True:
             try:
                 await self._session(hear)
             except GONE as e:
-                if not was_away:
-                    log.warning(
-                        "the bus is away: coordinators hear of each other by the database", error=type(e).__name__
-                    )
-                was_away = True
+                cause = self._failure or e
+                if was_away != (kind := type(cause).__name__):
+                    why = {"error": kind, "reason": said_of(cause, self.urls)}
+                    log.warning("the bus is away: coordinators hear of each other by the database", **why)
+                was_away = kind
             else:
-                was_away = False
+                was_away = ""
             await asyncio.sleep(AGAIN_S)
 
     async def _session(self, hear: Hear) -> None:
-        client, closed = Client(), asyncio.Event()
+        client, closed, subscriptions = Secured(), asyncio.Event(), list[Subscription]()
+        self._failure = None
+
+        async def failed(e: Exception) -> None:
+            self._failure = e
 
         async def ended() -> None:
             self.connected = False
@@ -120,12 +155,12 @@ class Nats:
 
         try:
             await client.connect(
-                self.urls, name=self.name, closed_cb=ended, disconnected_cb=ended, error_cb=_silent,
+                self.urls, name=self.name, closed_cb=ended, disconnected_cb=ended, error_cb=failed,
                 allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, connect_timeout=CONNECT_S,
                 ping_interval=PING_S, no_echo=True,
             )  # fmt: skip
             for subject in (f"{self._prefix}.all", f"{self._prefix}.to.{self.name}"):
-                await client.subscribe(subject, cb=heard)
+                subscriptions.append(await client.subscribe(subject, cb=heard))
             await client.flush(CONNECT_S)
             self.connected = not closed.is_set()
             log.info("the bus is there")
@@ -137,8 +172,7 @@ class Nats:
         finally:
             self.connected = False
             self._waiting.clear()
-            with contextlib.suppress(*GONE):
-                await client.close()
+            await client.let_go(subscriptions)
 
     def _taken(self) -> list[tuple[str, Message]]:
         taken = list(self._waiting)
@@ -199,8 +233,14 @@ def _joined(parts: list[bytes]) -> bytes:
     return _ENCODER.encode([msgspec.Raw(part) for part in parts])
 
 
-async def _silent(_: Exception) -> None:
-    """What goes wrong with the connection is told once, by `run`."""
+def said_of(failure: BaseException, urls: Sequence[str]) -> str:
+    """What a failure says, in one line, without what is secret in the addresses."""
+    text = failure.verify_message if isinstance(failure, SSLCertVerificationError) else str(failure)
+    for url in urls:
+        parts = urlsplit(url)
+        for secret in filter(None, (parts.password, parts.username)):
+            text = text.replace(secret, "…")
+    return " ".join(text.split())[:200]
 
 
 def bus_of(url: str, fleet: str, name: str) -> Bus:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from coordinator.bus import MAX_BATCH, MAX_MESSAGE, Alone, Nats, batches, checked, decoded, subject_name
+from coordinator.bus import MAX_BATCH, MAX_MESSAGE, Alone, Nats, batches, checked, decoded, said_of, subject_name
 from coordinator.dispatch.between import Drop, Follow, Message, Over, Reading, Said
 from coordinator.dispatch.channel import Status, Token, WorkerPublic
 from coordinator.queue.lifecycle import State
@@ -94,13 +94,18 @@ class Reset:
         """Nothing can be written."""
         raise RuntimeError("unable to perform operation; the handler is closed")
 
-    async def close(self) -> None:
-        """What waits to be written cannot be."""
-        raise RuntimeError("unable to perform operation; the handler is closed")
+    async def let_go(self, _subscriptions: list[None]) -> None:
+        """Nothing is left."""
+
+
+def test_what_failed_is_told_without_the_secrets_of_the_addresses() -> None:
+    urls = ["nats://me:s3cret@a:4222", "tls://t0ken@b"]
+    failure = OSError("nats://me:s3cret@a:4222 and\n t0ken failed")
+    assert said_of(failure, urls) == "nats://…:…@a:4222 and … failed"
 
 
 async def test_a_connection_that_is_reset_in_mid_word_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coordinator.bus.Client", Reset)
+    monkeypatch.setattr("coordinator.bus.Secured", Reset)
     monkeypatch.setattr("coordinator.bus.AGAIN_S", 0)
     bus = Nats("nats://a", fleet="f", name="n")
     running = asyncio.create_task(bus.run(lambda _: None))
