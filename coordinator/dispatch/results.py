@@ -20,6 +20,7 @@ from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.over import Over
 from coordinator.store.engine import Away, Connection
+from coordinator.store.quick import quick_begin
 from coordinator.store.rows import JobView, Outcome
 from shared.logs import bug
 from shared.protocol.messages import Ack
@@ -83,7 +84,7 @@ async def _write(d: Dispatch, batch: list[Report]) -> None:
     if not batch:
         return
     with series.COMMIT.time():
-        async with d.engine.begin() as conn:
+        async with quick_begin(d.engine) as conn:
             moved = await _move(d, conn, batch)
     for report in batch:
         _tell(d, report, moved)

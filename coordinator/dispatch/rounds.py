@@ -21,7 +21,8 @@ from coordinator.match.assign import Pairing, asks, assign
 from coordinator.match.score import Bench
 from coordinator.queue import moves
 from coordinator.queue.limits import LEASE
-from coordinator.store.engine import Away, Connection, alone
+from coordinator.store.engine import Away, Connection
+from coordinator.store.quick import quick, quick_begin
 from coordinator.store.rows import Assignment, Claimed, NewJob
 from shared.geo.cells import format_cell, public_cell
 
@@ -103,7 +104,7 @@ async def _give(d: Dispatch, fresh: list[NewJob], waiting: set[int]) -> tuple[in
     gifts = _gifts(d, assign(jobs, d.hub.fits({job.kind_id for job in jobs}), benches, now))
     moved = []
     if gifts:
-        async with alone(d.engine) as conn:
+        async with quick(d.engine) as conn:
             drawing = asyncio.ensure_future(_drawn_up(d, gifts, now))
             moved = await _move(d, conn, gifts, now)
             attempts = await drawing
@@ -131,7 +132,7 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
         return Found(0, soon=False)
     now = d.clock()
     try:
-        async with d.engine.begin() as conn:
+        async with quick_begin(d.engine) as conn:
             claimed = sorted(await moves.claim(conn, asked, now), key=attrgetter("tag"))
             gifts = await _move(d, conn, _gifts(d, assign(claimed, fits, benches, now, _begun(d, claimed))), now)
     except Away:

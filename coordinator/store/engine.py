@@ -38,7 +38,7 @@ _SETTINGS: Final = {
     "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_S}s",
 }
 _ALONE: Final[WeakKeyDictionary[Engine, Engine]] = WeakKeyDictionary()
-_GONE: Final = (
+GONE: Final[tuple[type[Exception], ...]] = (
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.TooManyConnectionsError,
@@ -72,7 +72,7 @@ def connect(url: str) -> Engine:
     dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
     engine = create_async_engine(
         parsed.set(drivername="postgresql+asyncpg"),
-        async_creator=lambda: _reach(dsn),
+        async_creator=lambda: reach(dsn),
         poolclass=_Pool,
         pool_size=POOL_SIZE,
         pool_timeout=POOL_TIMEOUT_S,
@@ -124,10 +124,11 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-async def _reach(dsn: str) -> Any:
+async def reach(dsn: str, row: type = asyncpg.Record) -> Any:
+    """A new connection of the driver's own, whose rows are of this type; raises Away."""
     try:
-        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_SETTINGS)
-    except _GONE as e:
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_SETTINGS, record_class=row)
+    except GONE as e:
         raise Away("The database is away; try again in a moment.", retry_after_s=1) from e
     except _REFUSED as e:
         raise RequestError(f"PostgreSQL lets nobody in with HIVE_DATABASE_URL: {e}.") from e
@@ -138,7 +139,7 @@ def _name_losses(context: ExceptionContext) -> None:
     if not isinstance(original, Exception):
         return  # who was cancelled in mid-statement must end, not try again
     cause = original.__cause__ or original
-    if context.is_disconnect or (isinstance(cause, _GONE) and not isinstance(cause, asyncpg.QueryCanceledError)):
+    if context.is_disconnect or (isinstance(cause, GONE) and not isinstance(cause, asyncpg.QueryCanceledError)):
         context.is_disconnect = True
         raise Away("The database went away; try again in a moment.", retry_after_s=1) from cause
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from asyncpg.exceptions import DivisionByZeroError
-from sqlalchemy import exc, text
+from sqlalchemy import text
 
 from coordinator.settle.ledger import Entry
 from coordinator.store.engine import Connection
@@ -29,8 +29,6 @@ async def submit(
     values = insert_values(jobs) | journal_values(entries, at) | change_values(accounts, keys)
     try:
         await conn.execute(_SUBMIT, values | {"owners": len(accounts) + len(keys)})
-    except exc.DBAPIError as e:
-        if isinstance(e.orig and e.orig.__cause__, DivisionByZeroError):
-            return False
-        raise
+    except DivisionByZeroError:
+        return False
     return True

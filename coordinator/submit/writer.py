@@ -12,9 +12,10 @@ import msgspec
 from coordinator.queue.limits import IDEMPOTENCY
 from coordinator.settle import ledger
 from coordinator.store import accounts, callbacks, idempotency, limits, money, parked, submitting
-from coordinator.store.engine import Connection, Engine, alone
+from coordinator.store.engine import Connection, Engine
 from coordinator.store.limits import Used
 from coordinator.store.money import Changes
+from coordinator.store.quick import quick, quick_begin
 from coordinator.store.rows import NewJob
 from coordinator.submit.admission import Jobs, admit, charged, grown, hold_of, id_of, is_limited
 from coordinator.submit.callback import Callback
@@ -105,12 +106,12 @@ class Writer:
     async def _tried(self, new: Sequence[Jobs], *, looking: bool) -> list[Answer]:
         """One transaction; most often there is nothing to look up, and a single statement needs none around it."""
         if looking or any(map(_takes_more, new)):
-            async with self._engine.begin() as conn:
+            async with quick_begin(self._engine) as conn:
                 answers, used = await _write_in(conn, new, looking=looking)
             for key_id, marks in used.items():
                 self.seen.note(key_id, marks)
             return answers
-        async with alone(self._engine) as conn:
+        async with quick(self._engine) as conn:
             await _keep(conn, new)
         return [id_of(jobs) for jobs in new]
 
