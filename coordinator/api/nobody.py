@@ -28,17 +28,18 @@ def refuse_if_nobody(counts: Counts, submission: Submission) -> None:
             param="messages",
         )
     raise Unavailable(
-        nobody(counts, submission.placement, submission.request.task),
+        nobody(counts, submission.placement, submission.request.task, own=submission.placement.own),
         details={"counts": msgspec.structs.asdict(counts)},
         retry_after_s=RETRY_AFTER_S if counts.possible else None,
     )
 
 
-def nobody(counts: Counts, where: Asking, task: Task = "generate") -> str:
-    """Why nobody takes the job, by the rule at which the last candidates fall away."""
+def nobody(counts: Counts, where: Asking, task: Task = "generate", *, own: bool = False) -> str:
+    """Why nobody takes the job, by the rule at which the last candidates fall away; `own`: it is for the caller's workers."""
+    whose = " that is linked to your account" if own else ""
     steps = (
         (counts.online, "no worker is online"),
-        (counts.owner, "no worker that is linked to your account is online and takes jobs"),
+        (counts.owner, f"no worker{whose} is online and takes jobs"),
         (counts.has_model, "no worker online has the model"),
         (counts.task, f"no worker online {_DOES[task]} with the model"),
         (counts.vision, "no worker online sees images with the model"),

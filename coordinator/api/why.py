@@ -18,7 +18,7 @@ from coordinator.api.hive import HttpRequest
 from coordinator.api.nobody import nobody
 from coordinator.api.views import instant, written
 from coordinator.match.explain import Facts, Search, reason, search, would_help
-from coordinator.match.needs import task_of
+from coordinator.match.needs import Need, task_of
 from coordinator.queue.lifecycle import State
 from coordinator.store import kinds, waiting
 from coordinator.store.engine import Connection, alone
@@ -138,7 +138,7 @@ def _waiting(
     return Explained(
         id=job.id,
         status=job.status,
-        sentence=reason(facts, nobody(counts, kind, task_of(kind.needs))),
+        sentence=reason(facts, nobody(counts, kind, task_of(kind.needs), own=bool(kind.needs & Need.OWN))),
         would_help=would_help(kind, facts),
         waited_ms=_waited(job, now),
         counts=msgspec.structs.asdict(counts),

@@ -7,6 +7,9 @@ from typing import Final
 from coordinator.batch.lines import Flaw, Line, read
 
 MAX_REQUESTS: Final = 50_000
+MAX_LINES: Final = 2 * MAX_REQUESTS
+"""So many lines a file may have, empty ones too: a file of nothing but line feeds would be looked at for minutes."""
+
 MAX_FLAWS: Final = 100
 """So many flaws are listed; whoever mends them may be told of more."""
 
@@ -26,22 +29,21 @@ class Checking:
     @property
     def over(self) -> bool:
         """Whether enough is wrong to look no further."""
-        return len(self.flaws) >= MAX_FLAWS or self.total > MAX_REQUESTS
+        return len(self.flaws) >= MAX_FLAWS or self.total > MAX_REQUESTS or self._number > MAX_LINES
 
     def take(self, raw: bytes) -> None:
         """Looks at the next line; empty ones are counted and nothing else."""
         self._number += 1
-        if not raw.strip():
-            return
-        self.total += 1
+        self.total += bool(raw.strip())
         if self.total > MAX_REQUESTS:
-            message = f"A batch has at most {MAX_REQUESTS} requests; make several of it."
-            self.flaws = [Flaw("too_many_tasks", message)]
-            return
-        found = read(raw, self._endpoint)
-        flaw = found if isinstance(found, Flaw) else self._together(found)
-        if flaw is not None:
-            self._flag(flaw)
+            self._refuse(f"A batch has at most {MAX_REQUESTS} requests; make several of it.")
+        elif self._number > MAX_LINES:
+            self._refuse(f"An input file has at most {MAX_LINES} lines, empty ones too: leave those out.")
+        elif raw.strip():
+            found = read(raw, self._endpoint)
+            flaw = found if isinstance(found, Flaw) else self._together(found)
+            if flaw is not None:
+                self._flag(flaw)
 
     def cut_off(self, why: str) -> None:
         """The next line cannot be read, and so none after it."""
@@ -52,6 +54,10 @@ class Checking:
         """Looks at the file as a whole."""
         if not self.total and not self.flaws:
             self.flaws.append(Flaw("empty_file", "The input file has no request in it."))
+
+    def _refuse(self, why: str) -> None:
+        """The file is too long: whatever else is wrong with it matters no more."""
+        self.flaws = [Flaw("too_many_tasks", why)]
 
     def _flag(self, flaw: Flaw) -> None:
         self.flaws.append(Flaw(flaw.code, flaw.message, flaw.param, self._number))

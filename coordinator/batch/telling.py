@@ -65,9 +65,10 @@ def left_out(at: Place, code: str) -> Outcome:
 async def executed(
     face: Face, at: Place, endpoint: Endpoint, raw: bytes, header: Header, views: Sequence[JobView], closing: str | None
 ) -> Outcome:  # fmt: skip
-    """A line whose jobs have ended; `closing` says why the batch had those cancelled that had not."""
+    """A line whose jobs have ended; `closing` says why the batch had those cancelled that had not. The window's end is that
+    of the jobs too: who sees it first makes no difference to what is told."""
     job = None if not views else views[0].parent or views[0].id
-    if closing is not None and any(view.status is State.CANCELLED for view in views):
+    if closing is not None and any(view.status in (State.CANCELLED, State.TIMED_OUT) for view in views):
         return left_out(at, closing)
     try:
         answers, names, vocabulary, line = _answers(face, endpoint, raw, header, views)

@@ -64,7 +64,7 @@ def reason(facts: Facts, nobody: str) -> str:
     if facts.rests_ms:
         return f"A worker declined it a moment ago; it is offered again in {facts.rests_ms} ms."
     if facts.reach_ms:
-        return f"The nearest worker that may take it is out of the cells that are searched now, for {facts.reach_ms} ms yet."
+        return f"The nearest worker that may take it is outside the cells searched now; they reach it in {facts.reach_ms} ms."
     if not facts.here:
         return f"{_all(facts.eligible)} that may take it is at another coordinator, which gives it away as soon as one is free."
     if not facts.free:
@@ -108,4 +108,6 @@ def _all(eligible: int) -> str:
 
 
 def _turn(ahead: int) -> str:
-    return "it is the next of its kind" if not ahead else f"{_count(ahead, 'job')} of its kind go before it"
+    if not ahead:
+        return "it is the next of its kind"
+    return f"{_count(ahead, 'job')} of its kind {'goes' if ahead == 1 else 'go'} before it"

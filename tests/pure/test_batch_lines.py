@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from coordinator.batch.checking import MAX_FLAWS, MAX_REQUESTS, Checking
+from coordinator.batch.checking import MAX_FLAWS, MAX_LINES, MAX_REQUESTS, Checking
 from coordinator.batch.lines import Cutter, Flaw, Line, read
 from coordinator.batch.standing import LATER, PATIENCE, SOON, Pause, closing_of, pause_for
 from coordinator.store.batches import BatchRow
@@ -102,6 +102,17 @@ def test_flaws_are_listed_up_to_a_bound_and_lines_counted_up_to_another() -> Non
     assert not checking.flaws
     assert not checking.over
     checking.take(line(custom_id="one more"))
+    assert checking.over
+    assert [flaw.code for flaw in checking.flaws] == ["too_many_tasks"]
+
+
+def test_a_file_of_empty_lines_is_not_looked_at_to_its_end() -> None:
+    checking = Checking(CHAT, {"m"})
+    checking.take(line())
+    for _ in range(MAX_LINES - 1):
+        checking.take(b"\n")
+    assert not checking.over
+    checking.take(b"\n")
     assert checking.over
     assert [flaw.code for flaw in checking.flaws] == ["too_many_tasks"]
 

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from coordinator.api.nobody import nobody
+from coordinator.dispatch.hub import Hub
 from coordinator.match.explain import Facts, reason, search, would_help
 from coordinator.match.needs import Need
 from coordinator.match.rules import EligibleAfter, WorkerFacts, why_not
@@ -31,12 +33,12 @@ def facts(**changed: Any) -> Facts:
         ({"parked": True, "under_way": 1, "at_once": 1}, "has 1 job of at most 1 under way"),
         ({"eligible": 0, "here": 0, "rests_ms": 5}, NOBODY),
         ({"rests_ms": 400, "reach_ms": 100, "free": 1}, "declined it a moment ago; it is offered again in 400 ms"),
-        ({"reach_ms": 1500, "free": 1}, "out of the cells that are searched now, for 1500 ms yet"),
+        ({"reach_ms": 1500, "free": 1}, "outside the cells searched now; they reach it in 1500 ms"),
         ({"here": 0}, "Each of the 3 workers that may take it is at another coordinator"),
         ({}, "Each of the 3 workers that may take it is busy; it is the next of its kind."),
         (
             {"eligible": 1, "here": 1, "ahead": 1},
-            "The only worker that may take it is busy; 1 job of its kind go before it",
+            "The only worker that may take it is busy; 1 job of its kind goes before it",
         ),
         ({"avoids": 1}, "but for those that had it and lost or declined it, is busy"),
         ({"free": 1, "ahead": 12}, "A slot is free: 12 jobs of its kind go before it."),
@@ -44,6 +46,14 @@ def facts(**changed: Any) -> Facts:
 )
 def test_the_first_thing_in_the_way_is_told(changed: dict[str, Any], told: str) -> None:
     assert told in reason(facts(**changed), NOBODY)
+
+
+def test_where_none_of_those_online_takes_jobs_nobody_is_told_to_link_one() -> None:
+    counts = msgspec.structs.replace(Hub().counts(KIND), registered=3, online=3)
+    assert nobody(counts, KIND) == "No eligible worker: no worker is online and takes jobs."
+    assert nobody(counts, KIND, own=True).endswith(
+        ": no worker that is linked to your account is online and takes jobs."
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from coordinator.batch import work
 from coordinator.batch.feeding import IN_FLIGHT
-from coordinator.queue import moves
+from coordinator.queue import moves, sweep
 from coordinator.store import accounts, batches
 from coordinator.store.batch_lines import LineRow
 from coordinator.store.engine import Engine
@@ -164,6 +164,19 @@ async def test_what_is_not_done_within_the_window_is_told_of_as_expired(
         assert codes(told) == {"batch_expired"}
         assert all(one["response"] is None for one in told.values())
         assert await made.jobs() == IN_FLIGHT, "what was not begun by then never is"
+
+
+async def test_lines_whose_jobs_are_timed_out_at_the_windows_end_are_told_of_as_expired_too(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    async with lane(engine, database_url, tmp_path) as made:
+        batch = await made.begin([chat(f"{n}") for n in range(3)])
+        await made.rounds()
+        made.wait(timedelta(hours=24, seconds=1))
+        assert (await sweep.one_round(engine, made.hive.clock())).expired == 3
+        found = await made.finished(batch)
+        assert (found.status, found.failed) == ("expired", 3)
+        assert codes(await made.lines(found.error_file)) == {"batch_expired"}
 
 
 async def test_a_file_that_is_not_looked_at_within_the_window(

@@ -111,7 +111,7 @@ async def test_a_search_says_which_cells_it_takes_in_and_what_comes_next(swarm: 
         told = await why(http, job)
         done = await swarm.ended(http, job)
     assert (told["counts"]["price"], told["counts"]["free"]) == (1, 1)
-    assert "out of the cells that are searched now" in told["sentence"]
+    assert "outside the cells searched now" in told["sentence"]
     cells = told["widening"]["cells"]
     assert cells == [h3.cell_to_parent(near, res) for res in (7, 6)][: len(cells)]
     after = datetime.fromisoformat(told["widening"]["next"]["at"]) - datetime.fromisoformat(done["created_at"])
