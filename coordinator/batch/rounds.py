@@ -25,8 +25,11 @@ TIDY_S: Final = 60.0
 LISTED: Final = timedelta(days=90)
 """How long a batch is listed after its end."""
 
-PURGED: Final = 20
-"""So many files, of up to 200 MiB each, are purged at once."""
+PIECES: Final = 400
+"""So many pieces of files, 100 MiB, are purged at once: a file has gigabytes, if the answers of a batch do, and a statement that
+takes a minute is given up."""
+
+PURGED: Final = 1_000
 
 FORGOTTEN: Final = 1_000
 
@@ -60,9 +63,10 @@ async def tidy(face: Face) -> bool:
     """Forgets files and batches whose time is over; whether there are more of them. Raises Away."""
     now = face.hive.clock()
     async with alone(face.hive.engine) as conn:
+        pieces = await files.purge_pieces(conn, now, PIECES)
         purged = await files.purge(conn, now, PURGED)
         forgotten = await batches.forget(conn, now - LISTED, FORGOTTEN)
-    return purged == PURGED or forgotten == FORGOTTEN
+    return pieces == PIECES or purged == PURGED or forgotten == FORGOTTEN
 
 
 async def _working(face: Face) -> None:

@@ -125,7 +125,7 @@ async def delete_file(request: HttpRequest, file_id: FromPath[str]) -> ASGIApp:
     async with face.hive.engine.begin() as conn:
         if not await files.lock(conn, account, id_):
             raise missing(file_id)
-        if not await files.delete(conn, id_):
+        if not await files.delete(conn, id_, face.hive.clock()):
             raise Conflict("A batch reads this file yet: wait for its end, or cancel it.", code="file_in_use")
     return json_answer(FileDeleted(file_id))
 

@@ -68,14 +68,24 @@ _LOCK = text("SELECT 1 FROM files WHERE id = :id AND account_id = :account_id AN
 _KEEP = text(f"SELECT {_COLUMNS} FROM files WHERE id = :id AND account_id = :account_id AND whole FOR KEY SHARE")  # noqa: S608  # of ours
 # The offset keeps it from being joined: each file is looked up by itself.
 _UNUSED = "NOT EXISTS (SELECT 1 FROM batches b WHERE b.input_file = f.id AND b.due_at IS NOT NULL OFFSET 0)"
-_DELETE = text(f"DELETE FROM files f WHERE f.id = :id AND {_UNUSED}")  # noqa: S608  # names of ours
+_DELETE = text(f"""
+    UPDATE files f SET whole = false, bytes = 0, expires_at = :now WHERE f.id = :id AND {_UNUSED}
+""")  # noqa: S608  # names of ours
 _DROP = text("DELETE FROM files WHERE id = :id AND NOT whole")
+# The last pieces go first: of a file of which some are gone, somebody who is reading it finds that it ends there.
+PURGE_PIECES = f"""
+    DELETE FROM file_chunks WHERE ctid = ANY(ARRAY(
+        SELECT c.ctid FROM files f CROSS JOIN LATERAL (
+            SELECT p.ctid, p.at FROM file_chunks p WHERE p.file_id = f.id ORDER BY p.at DESC LIMIT :most) AS c
+        WHERE f.expires_at <= :now AND {_UNUSED} ORDER BY f.expires_at, f.id, c.at DESC LIMIT :most))
+"""  # noqa: S608  # names of ours
 PURGE = f"""
     DELETE FROM files WHERE id = ANY(ARRAY(
         SELECT f.id FROM files f WHERE f.expires_at <= :now AND {_UNUSED}
+            AND NOT EXISTS (SELECT 1 FROM file_chunks c WHERE c.file_id = f.id OFFSET 0)
         ORDER BY f.expires_at LIMIT :most FOR UPDATE SKIP LOCKED))
 """  # noqa: S608  # names of ours
-_PURGE = text(PURGE)
+_PURGE_PIECES, _PURGE = text(PURGE_PIECES), text(PURGE)
 
 
 async def lock_account(conn: Connection, account_id: UUID) -> None:
@@ -151,9 +161,9 @@ async def lock(conn: Connection, account_id: UUID, id_: UUID) -> bool:
     return (await conn.scalar(_LOCK, {"id": id_, "account_id": account_id})) is not None
 
 
-async def delete(conn: Connection, id_: UUID) -> bool:
-    """Deletes a locked file and its bytes; False if a batch reads it yet."""
-    return (await conn.execute(_DELETE, {"id": id_})).rowcount == 1
+async def delete(conn: Connection, id_: UUID, now: datetime) -> bool:
+    """From now on a locked file is not there, and its bytes are purged; False if a batch reads it yet."""
+    return (await conn.execute(_DELETE, {"id": id_, "now": now})).rowcount == 1
 
 
 async def drop(conn: Connection, id_: UUID) -> None:
@@ -161,8 +171,13 @@ async def drop(conn: Connection, id_: UUID) -> None:
     await conn.execute(_DROP, {"id": id_})
 
 
+async def purge_pieces(conn: Connection, now: datetime, most: int) -> int:
+    """Deletes up to `most` pieces of files whose time is over and that no batch reads; returns how many."""
+    return (await conn.execute(_PURGE_PIECES, {"now": now, "most": most})).rowcount
+
+
 async def purge(conn: Connection, now: datetime, most: int) -> int:
-    """Deletes up to `most` files whose time is over and that no batch reads; returns how many."""
+    """Deletes up to `most` such files of which no piece is left; returns how many."""
     return (await conn.execute(_PURGE, {"now": now, "most": most})).rowcount
 
 

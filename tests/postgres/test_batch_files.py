@@ -97,20 +97,30 @@ async def test_a_file_is_read_on_from_any_of_its_lines(engine: Engine) -> None:
 STATEMENTS: Final = {
     "claim": batches.CLAIM, "list of batches": str(batches._PAGE), "same": str(batches._SAME),
     "list of files": str(files._PAGES["desc"]), "and back": str(files._PAGES["asc"]), "read": files.READ,
-    "quota": str(files._RESERVE), "purge": files.PURGE, "forget": str(batches._FORGET), "delete": str(files._DELETE),
+    "quota": str(files._RESERVE), "purge pieces": files.PURGE_PIECES, "purge": files.PURGE,
+    "forget": str(batches._FORGET), "delete": str(files._DELETE),
     "over": batch_lines.OVER, "ended": batch_lines.ENDED, "children": str(batch_lines._CHILDREN),
     "untold": str(batch_lines._LIST), "tell": str(batch_lines._TELL), "made": str(batch_lines._MADE),
     "standing": str(batch_lines._STANDING),
 }  # fmt: skip
 OURS: Final = ("files", "file_chunks", "batches", "batch_lines", "jobs", "jobs_ended", "idempotency")
-ORDERED: Final = {"claim": "batches_due", "purge": "files_expiry", "forget": "batches_over"}
+ORDERED: Final = {
+    "claim": "batches_due",
+    "purge pieces": "files_expiry",
+    "purge": "files_expiry",
+    "forget": "batches_over",
+}
 """What goes through all that is due, by an index of its own in the order in which it is."""
 
 
 def keyed(node: Any) -> bool:
-    """Whether a scan, or each index that it puts together, is by a key."""
+    """Whether a scan, or each index that it puts together, is by a key, or by places that another has found."""
     parts = node.get("Plans", [])
-    return "Index Cond" in node or (node["Node Type"].startswith("Bitmap") and all(map(keyed, parts)) and bool(parts))
+    return (
+        "Index Cond" in node
+        or "TID Cond" in node
+        or (node["Node Type"].startswith("Bitmap") and all(map(keyed, parts)) and bool(parts))
+    )
 
 
 def walks(node: Any) -> list[str]:
@@ -129,6 +139,22 @@ async def test_no_statement_walks(engine: Engine) -> None:
     for name, index in ORDERED.items():
         assert f"'Index Name': '{index}'" in str(plans[name])
         assert "'Sort'" not in str(plans[name])
+
+
+async def test_a_large_file_goes_piece_by_piece_from_its_end(engine: Engine) -> None:
+    shop = await open_shop(engine)
+    file, later = await file_of(shop, 3000, 900), await file_of(shop, 3, 900)
+    over = NOW + timedelta(days=2)
+    async with engine.begin() as conn:
+        pieces = await conn.scalar(text("SELECT count(*) FROM file_chunks"))
+        await conn.execute(text("UPDATE files SET expires_at = :at WHERE id = :id"), {"at": over, "id": later.id})
+        assert (await files.purge_pieces(conn, NOW, 10), await files.purge(conn, over, 10)) == (0, 0)
+        assert await files.purge_pieces(conn, over, 2) == 2
+        assert await files.read(conn, file.id, 0)
+        assert await files.read(conn, file.id, file.bytes - 1) == b"", "it ends before"
+        assert await files.purge(conn, over, 10) == 0
+        assert await files.purge_pieces(conn, over, pieces) == pieces - 2, "with that of the other file"
+        assert await files.purge(conn, over, 10) == 2
 
 
 async def test_whoever_writes_the_same_piece_twice_writes_neither(engine: Engine) -> None:

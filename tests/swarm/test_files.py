@@ -81,7 +81,10 @@ async def test_what_comes_in_goes_out(served: Served) -> None:
         assert (gone.id, gone.object, gone.deleted) == (made.id, "file", True)
         with pytest.raises(openai.NotFoundError):
             await hive.files.content(made.id)
-    assert await rows(served.hive.engine) == (0, 0)
+        assert not (await hive.files.list()).data
+    async with served.hive.engine.begin() as conn:
+        now = served.hive.clock()
+        assert (await files.purge_pieces(conn, now, 10), await files.purge(conn, now, 10)) == (3, 1)
 
 
 async def test_an_empty_file(served: Served) -> None:
