@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import msgspec
+import structlog
 
 from coordinator.batch.telling import Outcome
 from coordinator.store import batch_lines, batches, files
@@ -16,6 +17,8 @@ from coordinator.store.batch_lines import NewLine
 from coordinator.store.batches import BatchRow, End
 from coordinator.store.engine import Connection, Engine
 from coordinator.store.files import CHUNK, FileRow
+
+log = structlog.get_logger()
 
 UNFINISHED: Final = timedelta(days=30)
 """How long after its batch should be over a file is kept that nobody finished."""
@@ -82,6 +85,7 @@ async def finish(engine: Engine, batch: BatchRow, end: End, now: datetime, error
         expires_at = now + timedelta(seconds=batch.output_seconds)
         await files.finish(conn, batches.files_of(batch), now, expires_at)
         await batches.end(conn, batch.id, end, now, errors)
+    log.info("a batch ended", id=str(batch.id), state=end, lines=batch.total)
 
 
 async def _tell(conn: Connection, batch: BatchRow, outcomes: Sequence[Outcome]) -> BatchRow:

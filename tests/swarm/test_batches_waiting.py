@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from coordinator.batch import work
 from coordinator.batch.feeding import IN_FLIGHT
@@ -174,7 +175,10 @@ async def test_lines_whose_jobs_are_timed_out_at_the_windows_end_are_told_of_as_
         await made.rounds()
         made.wait(timedelta(hours=24, seconds=1))
         assert (await sweep.one_round(engine, made.hive.clock())).expired == 3
-        found = await made.finished(batch)
+        with capture_logs() as said:
+            found = await made.finished(batch)
+        (line,) = [line for line in said if line["event"] == "a batch ended"]
+        assert (line["id"], line["state"], line["lines"]) == (str(batch.id), "expired", 3)
         assert (found.status, found.failed) == ("expired", 3)
         assert codes(await made.lines(found.error_file)) == {"batch_expired"}
 
