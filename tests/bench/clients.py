@@ -1,7 +1,8 @@
 """A process of keep-alive clients: `python -m tests.bench.clients`, told on stdin what to do; prints what came of it.
 
 `paced` submits jobs at a fixed rate without waiting for their answers; `closed` has each client ask its next chat when
-the last is answered. One row for a request: job id, when it was written and answered (monotonic ns), HTTP status.
+the last is answered, `stream`ed if told so. One row for a request: job id, when it was written and answered (monotonic ns),
+HTTP status.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from tests.bench.http import Answer, Line
 
 QUESTION = "Explain H3 geospatial indexing in one paragraph."
 MAX_TOKENS = 64
+CHATS = "/v1/chat/completions"
+DONE = b"data: [DONE]\n\n"
 Row = tuple[str, int, int, int]
 
 
@@ -28,6 +31,8 @@ class Load:
         self._headers = {"authorization": f"Bearer {told['key']}", "content-type": "application/json"}
         messages = [{"role": "user", "content": QUESTION}]
         self._chat = msgspec.json.encode({"model": "hive-nano", "messages": messages, "max_tokens": MAX_TOKENS})
+        if told.get("stream"):
+            self._chat = self._chat[:-1] + b',"stream":true}'
         self._job = msgspec.json.encode({"model_id": "hive-nano", "messages": messages, "max_tokens": MAX_TOKENS})
         self.rows: list[Row] = []
 
@@ -56,8 +61,18 @@ class Load:
     async def _ask(self, until: float) -> None:
         line = await Line.open(self._told["url"])
         while time.monotonic() < until:
-            await self._one(line, "/v1/chat/completions", self._chat)
+            await (self._streamed(line) if self._told.get("stream") else self._one(line, CHATS, self._chat))
         line.close()
+
+    async def _streamed(self, line: Line) -> None:
+        """A chat whose end is its last event."""
+        began = time.monotonic_ns()
+        last = b""
+        async for chunk in line.stream(CHATS, self._headers, self._chat):
+            last = chunk
+        if not last.endswith(DONE):
+            raise RuntimeError(f"a stream ended with {last!r}")
+        self.rows.append(("", began, time.monotonic_ns(), 200))
 
     async def _one(self, line: Line, path: str, body: bytes) -> None:
         began = time.monotonic_ns()
