@@ -17,6 +17,8 @@ _REASONS: Final = {
     "no progress for 15 s": "silent",
     "the worker went away": "gone",
     "the lease ran out": "lease",
+    "the worker forgot it": "forgotten",
+    "its earlier tokens are gone": "forgotten",
 }
 
 

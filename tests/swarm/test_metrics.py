@@ -10,7 +10,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from coordinator.api.metrics import exposition
+from coordinator.observe.jobs import loss_of
 from coordinator.observe.series import REGISTRY
+from coordinator.queue import moves
 from shared.protocol.messages import Decline, Offer
 from tests.support_wait import eventually
 from tests.swarm.scripted import ScriptedWorker
@@ -116,6 +118,13 @@ async def test_attempts_that_come_to_nothing_are_counted_by_reason(swarm: Swarm)
             await eventually(counted, 20, "an offer that was not taken")
             await http.delete(f"/hive/jobs/{job}")
     assert value("hive_jobs_ended_total", state="cancelled", source="hive") >= 1
+
+
+def test_what_we_say_of_a_lost_attempt_is_not_counted_as_the_workers_word() -> None:
+    ours = (moves.LEASE_OVER, "no progress for 15 s", "the worker went away", "the worker forgot it")
+    assert [loss_of(reason) for reason in ours] == ["lease", "silent", "gone", "forgotten"]
+    assert loss_of("rejected: a receipt") == "rejected"
+    assert loss_of("out of memory") == "worker"
 
 
 class AsyncExit:
