@@ -21,7 +21,7 @@ from coordinator.api.face import Face
 from coordinator.api.told import courier_of
 from coordinator.batch import rounds
 from coordinator.bus import bus_of, subject_name
-from coordinator.dispatch import elsewhere, ending, loops, watch
+from coordinator.dispatch import elsewhere, ending, loops, register, watch
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
@@ -187,7 +187,7 @@ async def serving(hive: Hive, hurry: asyncio.Event | None = None) -> AsyncIterat
                 await loops.finish(hive.dispatch, hurry or asyncio.Event())
                 hive.relay.stop()
                 await asyncio.gather(*listening, return_exceptions=True)
-                await _unless_away("departure", lambda: watch.depart(hive.dispatch))
+                await _unless_away("departure", lambda: register.depart(hive.dispatch))
                 for task in running:
                     task.cancel()
     except BaseExceptionGroup as several:

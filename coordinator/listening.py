@@ -8,6 +8,7 @@ from typing import Any, Final
 import uvicorn
 
 from coordinator.api.wire import Http
+from coordinator.dispatch.wire import Wire
 from shared.errors import RequestError
 
 WS_MAX_BYTES: Final = 1 << 20
@@ -31,7 +32,7 @@ def config(app: Any, grace_s: int = GRACE_S) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Http,
-        ws="websockets-sansio",
+        ws=Wire,
         ws_max_size=WS_MAX_BYTES,
         ws_max_queue=WS_QUEUE,
         ws_per_message_deflate=False,

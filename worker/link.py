@@ -205,13 +205,18 @@ class Link:
                     self._frames.task_done()
 
     def _pause(self) -> float:
-        """Seconds until the next connection: 0.2 doubling to 30 by failure, each halved at most by chance."""
+        """Seconds until the next connection: as the coordinator asked, else by failure, with jitter."""
         asked, self._reconnect_ms = self._reconnect_ms, None
         if asked is not None:
             return asked / 1000 * (0.75 + random() / 2)  # noqa: S311 - jitter, no secret
-        least, most = BACK_OFF_S
-        wait: float = min(most, least * 2 ** min(max(self.failures - 1, 0), 10))
-        return wait * (0.5 + random() / 2)  # noqa: S311 - jitter, no secret
+        return back_off(self.failures, random())  # noqa: S311 - jitter, no secret
+
+
+def back_off(failures: int, chance: float) -> float:
+    """Seconds until the next connection after so many failures: 0.2 doubling to 30, each halved at most by `chance` (0 to 1)."""
+    least, most = BACK_OFF_S
+    wait: float = min(most, least * 2 ** min(max(failures - 1, 0), 10))
+    return wait * (0.5 + chance / 2)
 
 
 def _upgrade(reason: str) -> UpgradeNeededError:

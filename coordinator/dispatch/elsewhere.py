@@ -62,12 +62,12 @@ async def look(d: "Dispatch") -> None:
         if d.now_ms() - elsewhere.read_at >= FRESH_MS:
             now = d.clock()
             async with alone(d.engine) as conn:
-                known = await workers.registered_since(conn, now - REGISTERED)
+                known = await workers.registered_since(conn, now - REGISTERED, but=d.name)
             note(d, known, now)
 
 
 def note(d: "Dispatch", known: Sequence[WorkerRow], now: datetime) -> None:
-    """The register is this, as of `now`."""
+    """The register without the workers that are here is this, as of `now`."""
     facts = {row.pk: registered(row, d.catalogue) for row in known}
     d.hub.register(facts.values(), {row.pk for row in known if is_elsewhere(row, d.name, now)}, d.now_ms())
 

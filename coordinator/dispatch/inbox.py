@@ -1,8 +1,9 @@
 """What each message of a worker does. A message of an attempt that the worker does not hold is dropped."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 import structlog
@@ -62,8 +63,9 @@ MUCH_TEXT: Final = 1 << 18
 log = structlog.get_logger()
 
 
-async def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) -> None:
-    """Does what the message asks for, or ends the session that sent it; `now` in ms."""
+def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) -> Coroutine[Any, Any, None] | None:
+    """Does what the message asks for, or ends the session that sent it; returns what of it has to be waited for. `now` in
+    ms."""
     session.heard_at = now
     match message:
         case Heartbeat():
@@ -75,11 +77,12 @@ async def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) 
             if attempt is not None and attempt.stage is not Stage.OVER:
                 _about(d, session, attempt, message, now)
         case Done():
-            await _done(d, session, message, now)
+            return _done(d, session, message, now)
         case Leave():
-            await _leave(d, session, message)
+            return _leave(d, session, message)
         case _:
             assert_never(message)
+    return None
 
 
 def _about(

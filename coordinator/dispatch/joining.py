@@ -5,12 +5,13 @@ from typing import Final
 
 import msgspec
 
-from coordinator.dispatch import resume
+from coordinator.dispatch import register, resume
 from coordinator.dispatch.admission import CLAIMED, Refusal, facts_of, fault_of, known_offers, place_of, public_of
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import Dispatch
 from coordinator.store import workers
 from coordinator.store.engine import Away
+from coordinator.store.quick import quick
 from coordinator.store.rows import WorkerRow
 from shared.protocol.closing import Closed, closed
 from shared.protocol.coordinator_end import CoordinatorEnd
@@ -56,8 +57,8 @@ def is_ours(host: str, public_host: str) -> bool:
 
 async def _registered(d: Dispatch, hello: WorkerHello, cell: int, countries: list[str]) -> WorkerRow:
     said, now = hello.capabilities, d.clock()
-    async with d.engine.begin() as conn:
-        await workers.see_models(conn, known_offers(said.models, d.catalogue), now)
+    await register.see_models(d, known_offers(said.models, d.catalogue))
+    async with quick(d.engine) as conn:
         return await workers.upsert_worker(
             conn,
             pk=hello.worker_pk,

@@ -18,6 +18,9 @@ FINISH_S: Final = 8
 MOVE_S: Final = 3
 """For so long it is waited until some worker of theirs is at another coordinator."""
 
+BACK_MS: Final = 2
+"""Workers come back from a coordinator that stops so far from each other, or who takes them could do nothing else."""
+
 TICK_S: Final = 0.1
 
 log = structlog.get_logger()
@@ -37,10 +40,11 @@ async def run(d: Dispatch) -> None:
 
 def drain(d: Dispatch, reconnect_ms: int) -> list[Session]:
     """Tells every worker that this coordinator goes away and ends its session; returns the sessions. They take their attempts
-    along, to another coordinator or to this one's next process: what goes on there is asked for."""
-    sessions = list(d.hub.sessions.values())
-    for session in sessions:
-        session.send(Drain(reconnect_ms))
+    along, to another coordinator or to this one's next process: what goes on there is asked for. Those with attempts come
+    back after `reconnect_ms`, the others one after another."""
+    sessions = sorted(d.hub.sessions.values(), key=lambda session: not d.hub.attempts.taken(session.pk))
+    for place, session in enumerate(sessions):
+        session.send(Drain(reconnect_ms + BACK_MS * place))
         session.close(CloseCode.RESTART, "the coordinator restarts")
     for attempt in d.hub.attempts.everything():
         if attempt.stage is not Stage.OVER:

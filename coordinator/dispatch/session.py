@@ -1,8 +1,7 @@
 """One live worker: its end of the protocol, what waits to be sent to it, and how fast it may speak."""
 
-import asyncio
-from collections import deque
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from coordinator.dispatch.channel import WorkerPublic
 from coordinator.match.rules import WorkerFacts
@@ -20,8 +19,20 @@ FRAMES_PER_SLOT: Final = 100
 """And as many more for each of its slots: no stream of tokens that people read is faster."""
 
 
+class Line(Protocol):
+    """The way to the worker."""
+
+    def say(self, frames: Sequence[bytes]) -> int:
+        """Writes frames; returns how many bytes wait for the worker to take them."""
+
+    def end(self, why: Closed) -> None:
+        """Closes the way, after all that was said."""
+
+
 class Bucket:
     """A token bucket: `rate` a second, at most two seconds' worth at once."""
+
+    __slots__ = ("_at", "_level", "rate")
 
     def __init__(self, rate: int, now: int) -> None:
         self.rate = rate
@@ -39,10 +50,15 @@ class Bucket:
 
 
 class Session:
-    """A welcomed worker. `send` and `close` never wait: the socket's writer takes the frames from `outgoing`. `news` is
-    what it said of itself since the register was last written, `told` the last that it heard of the books, which were
-    read for it at `books_at` (ms); it was asked to load a model at `wanted_at`. `number` counts the worker's sessions, here
-    and at other coordinators."""
+    """A welcomed worker. `send` and `close` never wait: what is said goes to the `line`, and waits in `early` until there is
+    one. `news` is what it said of itself since the register was last written, `told` the last that it heard of the books,
+    which were read for it at `books_at` (ms); it was asked to load a model at `wanted_at`. `number` counts the worker's
+    sessions, here and at other coordinators."""
+
+    __slots__ = (
+        "_bucket", "books_at", "closing", "early", "end", "facts", "heard_at", "last_job_at", "line", "news", "number",
+        "public", "rests_until", "told", "wanted_at",
+    )  # fmt: skip
 
     def __init__(
         self, end: CoordinatorEnd, facts: WorkerFacts, public: WorkerPublic, now: int, number: int = 0
@@ -59,9 +75,8 @@ class Session:
         self.books_at = 0
         self.wanted_at = 0
         self.closing: Closed | None = None
-        self.outgoing: deque[bytes] = deque()
-        self.ready = asyncio.Event()
-        self._queued = 0
+        self.line: Line | None = None
+        self.early: list[bytes] = []
         self._bucket = Bucket(FRAMES_PER_S + FRAMES_PER_SLOT * facts.slots, now)
 
     @property
@@ -69,35 +84,39 @@ class Session:
         """The worker's key, hex."""
         return self.facts.pk
 
+    def open(self, line: Line) -> None:
+        """There is a way to the worker now: it takes what was said before."""
+        early, self.early, self.line = self.early, [], line
+        line.say(early)
+        if self.closing is not None:
+            line.end(self.closing)
+
     def send(self, message: ToWorker) -> None:
-        """Queues a message; nothing once the session ends."""
+        """Says something; nothing once the session ends."""
         self.push(self.end.send(message))
 
     def push(self, frames: list[bytes]) -> None:
-        """Queues frames that the end has sealed already."""
-        self.outgoing.extend(frames)
-        self._queued += sum(map(len, frames))
-        self.ready.set()
-        if self._queued > MAX_QUEUED_BYTES and self.closing is None:
-            self.closing = closed(CloseCode.OVERLOAD, "you read too slowly")
-            self.end.refuse(self.closing.code, self.closing.reason)  # nothing is said after a gap in the numbers
-            self.outgoing.clear()
+        """Says frames that the end has sealed already."""
+        if self.line is None:
+            self.early += frames
+        elif self.line.say(frames) > MAX_QUEUED_BYTES and self.closing is None:
+            self.end.refuse(CloseCode.OVERLOAD, "")  # nothing is said after a gap in the numbers
+            self.fault(closed(CloseCode.OVERLOAD, "you read too slowly"))
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Ends the session with this code, once what is queued has been sent; the first reason stays."""
+        """Ends the session with this code, once what was said has been sent; the first reason stays."""
         if self.closing is None:
             frames = self.end.refuse(code, reason)
-            self.closing = self.end.closed or closed(code, reason)
+            why = self.end.closed or closed(code, reason)
             self.push(frames)
+            self.fault(why)
 
-    def take(self) -> bytes | None:
-        """The next frame to write, None if there is none now."""
-        if not self.outgoing:
-            self.ready.clear()
-            return None
-        frame = self.outgoing.popleft()
-        self._queued -= len(frame)
-        return frame
+    def fault(self, why: Closed) -> None:
+        """The session is over; the first reason stays."""
+        if self.closing is None:
+            self.closing = why
+            if self.line is not None:
+                self.line.end(why)
 
     def within_rate(self, now: int) -> bool:
         """Whether one more frame is within the worker's rate."""

@@ -1,28 +1,26 @@
-"""The workers' socket: one task that reads, one that writes, and nothing that a worker sends can reach past them."""
+"""The workers' socket: who may join, in a task of its own; whoever has joined needs none."""
 
 import asyncio
 import os
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from coordinator.dispatch import inbox, joining, resume, telling
+from coordinator.dispatch import joining, resume, telling
+from coordinator.dispatch.listening import Listening
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import HEARTBEAT_MS, LEASE_MS, Dispatch
-from coordinator.dispatch.watch import gone
+from coordinator.dispatch.wire import EXTENSION, Wire
 from shared.logs import bug
 from shared.protocol.closing import Closed, closed
-from shared.protocol.coordinator_end import CoordinatorEnd, HelloReceived, MessageReceived
+from shared.protocol.coordinator_end import CoordinatorEnd, HelloReceived
 from shared.protocol.messages import SUBPROTOCOL, CloseCode, WorkerHello
 
 HANDSHAKE_S: Final = 10
-WRITE_S: Final = 10
 HANDSHAKES_PER_ADDRESS: Final = 64
 HANDSHAKES: Final = 512
-AT_A_TIME: Final = 16
-"""How many frames of one worker are taken before everything else has its turn; waiting ones are read without a pause."""
 
 log = structlog.get_logger()
 
@@ -49,7 +47,9 @@ async def worker_socket(socket: Socket, d: Dispatch) -> None:
     finally:
         _one_less(d.handshakes, address)
     if session is not None:
-        await _serve(socket, d, session)
+        wire = cast("dict[str, Wire]", socket.scope["extensions"])[EXTENSION]
+        session.open(wire)
+        wire.serve(Listening(d, session, wire))
 
 
 async def _handshake(socket: Socket, d: Dispatch) -> Session | None:
@@ -109,58 +109,6 @@ async def _welcome(socket: Socket, d: Dispatch, end: CoordinatorEnd, hello: Work
     telling.joined(d, session, held)
     log.info("a worker joined", worker=session.pk, cell=session.public.cell, models=sorted(session.facts.models))
     return session
-
-
-async def _serve(socket: Socket, d: Dispatch, session: Session) -> None:
-    """Reads and writes until the session ends; the grace of its attempts starts the moment that it does."""
-    reading = asyncio.create_task(_read(socket, d, session))
-    writing = asyncio.create_task(_write(socket, session))
-    try:
-        await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
-        gone(d, session, d.now_ms())
-        if not writing.done():
-            session.close(CloseCode.NORMAL, "the socket is closed")
-            await asyncio.wait((writing,), timeout=WRITE_S)
-    finally:
-        gone(d, session, d.now_ms())
-        for task in (reading, writing):
-            task.cancel()
-        for outcome in await asyncio.gather(reading, writing, return_exceptions=True):
-            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect | OSError):
-                log.error("a worker's session broke", worker=session.pk, error=type(outcome).__name__)
-        log.info("a worker left", worker=session.pk, why=session.closing.code if session.closing else "")
-
-
-async def _read(socket: Socket, d: Dispatch, session: Session) -> None:
-    heard = 0
-    while session.closing is None and (data := await _receive(socket)) is not None:
-        heard += 1
-        if heard % AT_A_TIME == 0:
-            await asyncio.sleep(0)
-        now = d.now_ms()
-        if not session.within_rate(now):
-            session.close(CloseCode.RATE, "too many frames")
-            return
-        for event in session.end.receive(data, now):
-            if isinstance(event, MessageReceived):
-                await inbox.take(d, session, event.message, now)
-            elif isinstance(event, Closed):
-                session.closing = session.closing or event
-                session.ready.set()
-
-
-async def _write(socket: Socket, session: Session) -> None:
-    """Writes what is queued, and closes the socket once the session has ended and all of it is out."""
-    while True:
-        frame = session.take()
-        if frame is not None:
-            async with asyncio.timeout(WRITE_S):
-                await socket.send_bytes(frame)
-        elif session.closing is not None:
-            await _end(socket, session.closing)
-            return
-        else:
-            await session.ready.wait()
 
 
 async def _receive(socket: Socket) -> bytes | str | None:

@@ -1,5 +1,6 @@
 """What the books say of each worker, told to it: soon after its welcome, and again when that has changed."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,6 +18,15 @@ from shared.protocol.messages import Standing
 LOOK_MS: Final = 10_000
 """How often the books are read for a worker that is here."""
 
+RARE_MS: Final = 60_000
+"""The same for one that had no job for so long: its books change only as it is paid."""
+
+PAUSE_S: Final = 1.0
+"""Between two rounds: most workers' turns come at moments of their own, and each look is for all whose turn it is."""
+
+NEWS: Final = 50
+"""A swarm that grew or shrank by less than one in so many is of the size that it was."""
+
 log = structlog.get_logger()
 
 
@@ -28,6 +38,7 @@ async def run(d: Dispatch) -> None:
         except Away:
             log.warning("the database is away: workers are not told of their earnings")
             due = d.now_ms() + LOOK_MS
+        await asyncio.sleep(PAUSE_S)
         await wait_at_most(d.hub.arrived, max(0.0, (due - d.now_ms()) / 1000))
 
 
@@ -36,13 +47,14 @@ async def one_round(d: Dispatch, now: int) -> int:
     returns when (ms) the next is due. Raises Away."""
     d.hub.arrived.clear()
     sessions = list(d.hub.sessions.values())
-    due = [session for session in sessions if session.books_at + LOOK_MS <= now]
+    due = [session for session in sessions if _due(session, now) <= now]
     if due:
         async with alone(d.engine) as conn:
             found = await earnings.sums(conn, [session.pk for session in due], d.clock().date())
+        online = d.hub.online
         for session in due:
             session.books_at = now
-            _tell(session, standing_of(found[session.pk], d.hub.online, now))
+            _tell(session, standing_of(found[session.pk], online, now))
     return next_due(sessions, now)
 
 
@@ -53,10 +65,21 @@ def standing_of(sums: Sums, workers_online: int, now: int) -> Standing:
 
 def next_due(sessions: Iterable[Session], now: int) -> int:
     """When (ms) the books have to be read again."""
-    return min((session.books_at for session in sessions), default=now) + LOOK_MS
+    return min((_due(session, now) for session in sessions), default=now + LOOK_MS)
+
+
+def _due(session: Session, now: int) -> int:
+    return session.books_at + (LOOK_MS if session.last_job_at + RARE_MS > now else RARE_MS)
 
 
 def _tell(session: Session, standing: Standing) -> None:
-    if session.told is None or msgspec.structs.replace(session.told, time=standing.time) != standing:
+    if session.told is None or _differs(session.told, standing):
         session.told = standing
         session.send(standing)
+
+
+def _differs(told: Standing, standing: Standing) -> bool:
+    size = told.workers_online
+    if NEWS * abs(standing.workers_online - size) < size:
+        standing = msgspec.structs.replace(standing, workers_online=size)
+    return msgspec.structs.replace(told, time=standing.time) != standing

@@ -28,6 +28,10 @@ LEASE_MS: Final = LEASE // timedelta(milliseconds=1)
 SILENCE_MS: Final = 15_000
 """A worker that says nothing for this long is gone; an attempt without progress for this long is lost."""
 
+QUIET_MS: Final = 8_000
+"""A worker that says nothing for this long has missed a heartbeat, and three seconds more: one whose answer a client reads is
+gone, and no other gets a job."""
+
 
 @dataclass(slots=True)
 class Heard:
@@ -45,7 +49,8 @@ class Dispatch:
     """`name` is this coordinator's own, and this process's; `public_host` the name that workers dial, signed into the
     challenge ("": only a loopback address, as dialled); `vocabularies` by model id; `geo_digest` of the built-in index,
     hex; `bus` the way to the other coordinators, `heard` what came over it. `short` says since when (ms) too few workers
-    have a model in memory, `asked` when workers were asked to load it."""
+    have a model in memory, `asked` when workers were asked to load it. `taking` are messages of workers that have to be waited
+    for, `seen` says when a model file (id, digest) was last noted."""
 
     engine: Engine
     key: SigningKey
@@ -66,6 +71,8 @@ class Dispatch:
     short: dict[str, int] = field(default_factory=dict)
     asked: dict[str, list[int]] = field(default_factory=dict)
     handshakes: dict[str, int] = field(default_factory=dict)
+    taking: set[asyncio.Task[None]] = field(default_factory=set)
+    seen: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.relay = Relay(partial(ending.cancel, self), partial(telling.changed, self))

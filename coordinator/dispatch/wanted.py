@@ -34,6 +34,9 @@ async def one_round(d: Dispatch, now: int) -> list[str]:
     if d.hub.waits():
         async with alone(d.engine) as conn:
             waiting += await d.kinds.counts(conn)
+    if not waiting:
+        d.short = {}
+        return []
     hands = [
         Hand(session.facts, d.hub.free_slots(pk, now), session.wanted_at) for pk, session in d.hub.sessions.items()
     ]

@@ -1,24 +1,23 @@
 """What goes wrong in silence: workers and attempts without a sign of life, leases to renew, ends that others made."""
 
-from datetime import datetime, timedelta
+import asyncio
+from datetime import timedelta
 from typing import Final
 
-import msgspec
 import structlog
 
-from coordinator.dispatch import elsewhere
+from coordinator.dispatch import register
 from coordinator.dispatch.attempts import Attempt, Stage
-from coordinator.dispatch.between import Left
 from coordinator.dispatch.ending import announce, stop
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.reports import Lost
 from coordinator.dispatch.session import Session
-from coordinator.dispatch.state import LEASE_MS, SILENCE_MS, Dispatch
+from coordinator.dispatch.state import LEASE_MS, QUIET_MS, SILENCE_MS, Dispatch
 from coordinator.dispatch.waiting import wait_at_most
 from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import LEASE, READER
-from coordinator.store import held, workers
+from coordinator.store import held
 from coordinator.store.engine import Away, alone
 from shared.protocol.messages import Cancel, CloseCode
 
@@ -32,22 +31,32 @@ log = structlog.get_logger()
 
 
 async def run(d: Dispatch) -> None:
-    """Watches for ever: sessions and attempts as soon as something is due, the database once a second."""
-    looked_at = renewed_at = None
+    """Watches for ever: sessions and attempts as soon as something is due, and beside that, for it may take long, the
+    database."""
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(_watching(d))
+        loops.create_task(_looking(d))
+
+
+async def _watching(d: Dispatch) -> None:
+    while True:
+        due = one_round(d, d.now_ms())
+        await wait_at_most(d.watch, min(LOOK_S, max(0.0, (due - d.now_ms()) / 1000)))
+
+
+async def _looking(d: Dispatch) -> None:
+    renewed_at = None
     while True:
         now = d.clock()
-        due = one_round(d, in_ms(now))
         try:
-            if looked_at is None or now - looked_at >= timedelta(seconds=LOOK_S):
-                looked_at = now
-                await depart(d)
-                await look(d)
+            await register.depart(d)
+            await look(d)
             if renewed_at is None or now - renewed_at >= RENEW_EVERY:
                 await renew(d)
                 renewed_at = now
         except Away:
             log.warning("the database is away: leases are not renewed")
-        await wait_at_most(d.watch, min(LOOK_S, max(0.0, (due - d.now_ms()) / 1000)))
+        await asyncio.sleep(LOOK_S)
 
 
 def one_round(d: Dispatch, now: int) -> int:
@@ -56,13 +65,15 @@ def one_round(d: Dispatch, now: int) -> int:
     due = now + SILENCE_MS
     for session in list(d.hub.sessions.values()):
         if session.heard_at + SILENCE_MS <= now:
-            session.close(CloseCode.SILENT, "no heartbeat for 15 s")
-            gone(d, session, now)
-        else:
-            due = min(due, session.heard_at + SILENCE_MS)
+            _silent(d, session, now)
+        elif session.heard_at + SILENCE_MS < due:
+            due = session.heard_at + SILENCE_MS
     for attempt in d.hub.attempts.everything():
         if attempt.stage is not Stage.OVER:
-            at = _due(d, attempt)
+            session_ = d.hub.session_of(attempt.body.worker_pk)
+            if session_ is not None and _missed_at(d, attempt, session_) <= now:
+                _silent(d, session_, now)
+            at = _due(d, attempt, session_)
             if at <= now:
                 _lose(d, attempt)
             else:
@@ -70,12 +81,24 @@ def one_round(d: Dispatch, now: int) -> int:
     return due
 
 
+def _silent(d: Dispatch, session: Session, now: int) -> None:
+    session.close(CloseCode.SILENT, f"no heartbeat for {(now - session.heard_at) // 1000} s")
+    gone(d, session, now)
+
+
+def _missed_at(d: Dispatch, attempt: Attempt, session: Session) -> int:
+    """When (ms) an attempt's worker is taken for gone, if it says nothing before: a client that reads does not wait until a
+    second heartbeat is missed."""
+    wanted = attempt.dropped_at is None and d.relay.is_wanted(attempt.job_id)
+    return session.heard_at + (QUIET_MS if wanted else SILENCE_MS)
+
+
 def gone(d: Dispatch, session: Session, now: int) -> None:
     """The session is over at `now` (ms): unless a newer one took its place, the grace of what it holds begins."""
     if d.hub.leave(session):
         for attempt in d.hub.attempts.of_worker(session.pk):
             attempt.dropped_at = now
-        d.watch.set()
+            d.watch.set()
 
 
 async def renew(d: Dispatch) -> None:
@@ -92,34 +115,7 @@ async def renew(d: Dispatch) -> None:
             attempt.lease_until = in_ms(now) + LEASE_MS
         elif attempt.stage is not Stage.OVER:
             _fenced(d, attempt)
-    await _register(d, now)
-
-
-async def _register(d: Dispatch, now: datetime) -> None:
-    """Notes who is here and what they said since the last time, and reads who was here, or elsewhere, within a day."""
-    sessions = list(d.hub.sessions.values())
-    news = {session: session.news for session in sessions if session.news is not None}
-    async with d.engine.begin() as conn:
-        await workers.touch_workers(conn, [session.pk for session in sessions], d.name, now)
-        for session, said in news.items():
-            await workers.set_capabilities(conn, session.pk, msgspec.json.encode(said))
-        known = await workers.registered_since(conn, now - elsewhere.REGISTERED)
-    for session, said in news.items():
-        session.news = None if session.news is said else session.news
-    newest = {row.pk: row.session for row in known}
-    for session in sessions:
-        if newest.get(session.pk, 0) > session.number:
-            session.close(CloseCode.SUPERSEDED, "the same worker connected again, to another coordinator")
-    elsewhere.note(d, known, now)
-
-
-async def depart(d: Dispatch) -> None:
-    """Notes which workers have left since this was last done. Raises Away."""
-    if left := set(d.hub.left):
-        async with alone(d.engine) as conn:
-            await workers.leave_workers(conn, sorted(left), d.name)
-        d.hub.left -= left
-        d.bus.tell(Left(sorted(left)))
+    await register.keep(d)
 
 
 async def look(d: Dispatch) -> None:
@@ -136,10 +132,11 @@ async def look(d: Dispatch) -> None:
         d.relay.forget(known - alive)
 
 
-def _due(d: Dispatch, attempt: Attempt) -> int:
-    """When (ms) an attempt is lost, if nothing is heard of it before."""
+def _due(d: Dispatch, attempt: Attempt, session: Session | None) -> int:
+    """When (ms) an attempt is lost, or its worker is taken for gone, if nothing is heard of it before."""
     if attempt.dropped_at is None:
-        return attempt.progress_at + SILENCE_MS
+        lost_at = attempt.progress_at + SILENCE_MS
+        return lost_at if session is None else min(lost_at, _missed_at(d, attempt, session))
     return attempt.dropped_at + GRACE_MS if d.relay.is_wanted(attempt.job_id) else attempt.lease_until
 
 

@@ -3,21 +3,29 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, any_, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, insert
 
 from coordinator.store.batch import plain
-from coordinator.store.engine import Connection
+from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import ModelRow, WorkerRow
 from coordinator.store.tables import models, worker_owners, workers
 from shared.protocol.messages import ModelOffer
 
-# In words: around what an INSERT returns SQLAlchemy correlates nothing, and a column would bring all workers' owners along.
-_THIS: Final[ColumnElement[str]] = literal_column("workers.pk")
 _OWNER: Final = (
-    select(worker_owners.c.account_id).where(worker_owners.c.worker_pk == _THIS).scalar_subquery().label("owner")
+    select(worker_owners.c.account_id).where(worker_owners.c.worker_pk == workers.c.pk).scalar_subquery().label("owner")
 )
+
+UPSERT: Final = """
+    INSERT INTO workers (pk, handle, cell, evidence, capabilities, countries, first_seen, last_seen, coordinator, session)
+    VALUES (:pk, :handle, :cell, :evidence, :capabilities, :countries, :now, :now, :coordinator, 1)
+    ON CONFLICT (pk) DO UPDATE SET handle = excluded.handle, cell = excluded.cell, evidence = excluded.evidence,
+        capabilities = excluded.capabilities, countries = excluded.countries, last_seen = excluded.last_seen,
+        coordinator = excluded.coordinator, session = workers.session + 1
+    RETURNING workers.*, (SELECT o.account_id FROM worker_owners o WHERE o.worker_pk = workers.pk) AS owner
+"""
 
 
 async def upsert_worker(
@@ -35,25 +43,31 @@ async def upsert_worker(
     """Registers a worker that connects to `coordinator`, or notes what it says now; its tier, state and first day stay as
     they are, and the number of its session is a new one."""
     said = {
-        "handle": None if handle is None else plain(handle),
-        "cell": cell,
-        "evidence": evidence,
-        "capabilities": capabilities,
-        "countries": list(countries),
-        "last_seen": now,
-        "coordinator": coordinator,
-    }
-    statement = insert(workers).values(pk=pk, first_seen=now, session=1, **said)
-    later = {**said, "session": workers.c.session + 1}
-    statement = statement.on_conflict_do_update(index_elements=[workers.c.pk], set_=later)
-    return _worker((await conn.execute(statement.returning(workers, _OWNER))).one())
+        "pk": pk, "handle": None if handle is None else plain(handle), "cell": cell, "evidence": evidence,
+        "capabilities": capabilities, "countries": list(countries), "now": now, "coordinator": coordinator,
+    }  # fmt: skip
+    rows = (await conn.execute(statement(UPSERT), said)).all()
+    return _worker(rows[0])
 
 
-async def touch_workers(conn: Connection, pks: Sequence[str], coordinator: str, now: datetime) -> set[str]:
-    """Notes that these workers are connected to this coordinator; returns those that are, and not to another meanwhile."""
+async def touch_workers(conn: Connection, pks: Sequence[str], coordinator: str, now: datetime) -> int:
+    """Notes that these workers are connected to this coordinator; returns how many are, and not to another meanwhile."""
     mine = _these(pks) & (workers.c.coordinator == coordinator)
-    touched = update(workers).where(mine).values(last_seen=now).returning(workers.c.pk)
-    return set(await conn.scalars(touched))
+    return (await conn.execute(update(workers).where(mine).values(last_seen=now))).rowcount
+
+
+async def moved_workers(conn: Connection, pks: Sequence[str], coordinator: str) -> dict[str, int]:
+    """Those of these workers that are not connected to this coordinator, and the numbers of their newest sessions."""
+    strange = _these(pks) & workers.c.coordinator.is_distinct_from(coordinator)
+    rows = await conn.execute(select(workers.c.pk, workers.c.session).where(strange))
+    return {row.pk: row.session for row in rows}
+
+
+async def owners_of(conn: Connection, pks: Sequence[str]) -> dict[str, UUID]:
+    """The accounts that those of these workers are linked to that are linked to one."""
+    linked = worker_owners.c.worker_pk == any_(bindparam("pks", list(pks), type_=ARRAY(TEXT)))
+    rows = await conn.execute(select(worker_owners.c.worker_pk, worker_owners.c.account_id).where(linked))
+    return {row.worker_pk: row.account_id for row in rows}
 
 
 async def leave_workers(conn: Connection, pks: Sequence[str], coordinator: str) -> None:
@@ -79,11 +93,13 @@ async def get_worker(conn: Connection, pk: str) -> WorkerRow | None:
     return None if row is None else _worker(row)
 
 
-async def registered_since(conn: Connection, since: datetime) -> list[WorkerRow]:
-    """Those seen since then."""
-    statement = select(workers, _OWNER).where(workers.c.last_seen >= since)
-    statement = statement.order_by(workers.c.first_seen, workers.c.pk)
-    return [_worker(row) for row in await conn.execute(statement)]
+async def registered_since(conn: Connection, since: datetime, but: str | None = None) -> list[WorkerRow]:
+    """Those seen since then, without those that are connected to the coordinator `but`."""
+    seen = select(workers, _OWNER).where(workers.c.last_seen >= since)
+    if but is not None:
+        seen = seen.where(workers.c.coordinator.is_distinct_from(but))
+    seen = seen.order_by(workers.c.first_seen, workers.c.pk)
+    return [_worker(row) for row in await conn.execute(seen)]
 
 
 async def remove_worker(conn: Connection, pk: str) -> bool:
@@ -103,8 +119,8 @@ async def see_models(conn: Connection, offers: Sequence[ModelOffer], now: dateti
          "last_seen": now}
         for _, o in sorted(seen.items())
     ]  # fmt: skip
-    statement = insert(models).values(rows)
-    later = statement.on_conflict_do_update(index_elements=[models.c.id, models.c.digest], set_={"last_seen": now})
+    new = insert(models).values(rows)
+    later = new.on_conflict_do_update(index_elements=[models.c.id, models.c.digest], set_={"last_seen": now})
     await conn.execute(later)
 
 

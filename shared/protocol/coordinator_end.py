@@ -55,6 +55,8 @@ Event = HelloReceived | MessageReceived | Closed
 class CoordinatorEnd:
     """One worker's connection. `now` is in ms since 1970 UTC, `entropy` is 64 fresh random bytes, used once."""
 
+    __slots__ = ("_challenge", "_ephemeral", "_session")
+
     def __init__(self, key: SigningKey, host: str, *, now: int, entropy: bytes) -> None:
         if len(entropy) < 2 * KEY_BYTES:
             raise ValueError("a challenge takes 64 bytes of entropy")

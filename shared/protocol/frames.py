@@ -17,6 +17,8 @@ MAX_PAYLOAD: Final = MAX_FRAME - HEADER_BYTES
 class Sealer:
     """Seals what one side says, numbered from 1; `key` is 32 bytes and used for one direction of one session."""
 
+    __slots__ = ("_key", "_said")
+
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._said = 0
@@ -32,6 +34,8 @@ class Sealer:
 
 class Opener:
     """Opens what the other side sealed, in its order, each frame once."""
+
+    __slots__ = ("_heard", "_key")
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -29,6 +29,8 @@ def split(message: bytes) -> list[bytes]:
 class Assembler:
     """Puts the parts of one message together; nothing else may come between them."""
 
+    __slots__ = ("_count", "_pieces")
+
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._count = 0

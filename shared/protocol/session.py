@@ -16,6 +16,8 @@ Inbound = TypeVar("Inbound", bound=msgspec.Struct)
 class Line(Generic[Inbound]):
     """Sealed messages under agreed keys, in parts where they are large."""
 
+    __slots__ = ("_assembler", "_decoder", "_opener", "_sealer")
+
     def __init__(self, *, sending: bytes, receiving: bytes, decoder: "msgspec.json.Decoder[Inbound]") -> None:
         self._sealer = Sealer(sending)
         self._opener = Opener(receiving)
@@ -45,6 +47,8 @@ class Line(Generic[Inbound]):
 
 class Session(Generic[Inbound]):
     """One side's state: nothing is said or heard but what the table of phases allows, and nothing after the end."""
+
+    __slots__ = ("_decoder", "_line", "_peer", "_side", "closed", "phase")
 
     def __init__(self, side: Side, peer: Side, decoder: "msgspec.json.Decoder[Inbound]") -> None:
         self.phase = Phase.START

@@ -86,8 +86,9 @@ async def test_the_register_by_the_last_sign_of_life(engine: Engine) -> None:
         await register(engine, pk, NOW, coordinator="one")
     later = NOW + timedelta(seconds=1)
     async with engine.begin() as conn:
-        assert await workers.touch_workers(conn, [WORKER], "one", later) == {WORKER}
+        assert await workers.touch_workers(conn, [WORKER], "one", later) == 1
         assert [w.pk for w in await workers.registered_since(conn, later)] == [WORKER]
+        assert await workers.registered_since(conn, NOW, but="one") == []
         assert {w.pk for w in await workers.registered_since(conn, NOW)} == {WORKER, OTHER}
 
 
@@ -97,7 +98,9 @@ async def test_a_worker_is_where_it_connected_last_and_nobody_else_says_that_it_
     assert [(await register(engine, WORKER, NOW, coordinator=name)).session for name in ("one", "two")] == [1, 2]
     later = NOW + timedelta(seconds=1)
     async with engine.begin() as conn:
-        assert await workers.touch_workers(conn, [WORKER], "one", later) == set()
+        assert await workers.touch_workers(conn, [WORKER], "one", later) == 0
+        assert await workers.moved_workers(conn, [WORKER, OTHER], "one") == {WORKER: 2}
+        assert await workers.moved_workers(conn, [WORKER, OTHER], "two") == {}
         await workers.leave_workers(conn, [WORKER], "one")
         row = await workers.get_worker(conn, WORKER)
         assert row is not None

@@ -1,5 +1,6 @@
 """The small decisions of dispatch: whose host it is, what a worker may say, how fast, and what an offer holds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from coordinator.store.rows import Claimed
 from coordinator.submit.request import JobRequest
 from shared.catalogue import Entry
 from shared.crypto import Context, public_key, verifies
+from shared.protocol.closing import Closed
 from shared.protocol.messages import Cancel, Capabilities, CloseCode, Gpu, Hardware, Message, ModelOffer, Pong
 from tests.pure.protocol_pair import opened
 from tests.pure.test_assign import job
@@ -148,18 +150,38 @@ def test_speed_is_of_decoding(tokens: int, prefill: int, decode: int, expected: 
     assert speed(tokens, prefill, decode) == expected
 
 
+class SlowLine:
+    """A way to a worker that takes nothing."""
+
+    def __init__(self) -> None:
+        self.said: list[bytes] = []
+        self.ended: list[Closed] = []
+
+    def say(self, frames: Sequence[bytes]) -> int:
+        """All of it waits."""
+        self.said += frames
+        return sum(map(len, self.said))
+
+    def end(self, why: Closed) -> None:
+        """Closed."""
+        self.ended.append(why)
+
+
 def test_a_reader_that_is_too_slow_is_told_nothing_more() -> None:
     place = place_of(SAID)
     assert isinstance(place, Place)
     facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
     session = Session(opened().coordinator, facts, public_of(facts, None), 0)
     session.send(Pong(1))
-    assert session.take() is not None
+    line = SlowLine()
+    session.open(line)
+    assert len(line.said) == 1
     session.push([b"x" * (MAX_QUEUED_BYTES + 1)])
     session.send(Cancel("00000000-0000-4000-8000-000000000000", 1, "late"))
     assert session.closing is not None
     assert session.closing.code is CloseCode.OVERLOAD
-    assert session.take() is None
+    assert len(line.said) == 2
+    assert line.ended == [session.closing]
 
 
 def test_saying_the_same_again_is_no_progress() -> None:

@@ -21,6 +21,7 @@ from coordinator.dispatch.channel import Ended, JobEvent
 from coordinator.dispatch.relay import Reader
 from coordinator.dispatch.socket import worker_socket
 from coordinator.dispatch.state import Dispatch
+from coordinator.dispatch.wire import Wire
 from coordinator.store import accounts, views
 from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView, Kind, KindSpec, NewJob
@@ -158,7 +159,7 @@ async def serving(floor: Floor) -> AsyncIterator[None]:
     floor.url = f"ws://127.0.0.1:{listener.getsockname()[1]}/hive/worker"
     config = uvicorn.Config(
         Litestar([handler], openapi_config=None, logging_config=None), log_level="warning", lifespan="off",
-        ws="websockets-sansio", ws_max_size=1 << 20, ws_per_message_deflate=False, timeout_graceful_shutdown=1,
+        ws=Wire, ws_max_size=1 << 20, ws_per_message_deflate=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     running = [

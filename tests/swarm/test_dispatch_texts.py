@@ -137,7 +137,7 @@ async def test_a_text_may_be_read_for_a_while_and_not_for_ever(floor: Floor) -> 
         async def said(done: int, after_ms: int) -> int:
             """When, after the offer, progress was last seen, once the worker says that it has read so many tokens."""
             now = attempt.offered_at + after_ms
-            await inbox.take(d, session, Progress(offer.body.job_id, 1, "prefill", done), now)
+            assert inbox.take(d, session, Progress(offer.body.job_id, 1, "prefill", done), now) is None
             return attempt.progress_at - attempt.offered_at
 
         assert await said(5, 1_000) == 1_000
