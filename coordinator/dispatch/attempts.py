@@ -22,7 +22,7 @@ class Attempt:
 
     `reach` is how far it came, at `reached_at`: (1, prompt tokens read), then (2, output tokens), the first at `started_at`.
     An attempt that is OVER waits only for the transaction that says so: it takes no slot and no frame. `weak`: the worker said,
-    when it got the offer, that another program makes its tokens.
+    when it got the offer, that another program makes its tokens; `hushed`: it was told to stop, on the connection that it has.
     """
 
     job: Claimed
@@ -37,6 +37,7 @@ class Attempt:
     started_at: int = 0
     dropped_at: int | None = None
     weak: bool = False
+    hushed: bool = False
 
     def advance(self, reach: tuple[int, int], now: int) -> None:
         """Notes progress at `now` (ms) if this is further than before: saying the same again is none."""

@@ -45,15 +45,18 @@ async def one_round(d: Dispatch) -> None:
     drops, heard.drops = heard.drops, {}
     over, heard.over = heard.over, set()
     try:
-        for drop in drops.values():
-            await ending.cancel(d, drop.job, drop.reason)
-            d.bus.tell(Over([drop.job]), to=drop.by)
+        await asyncio.gather(*(_drop(d, drop) for drop in drops.values()))
         if over:
             await ending.announce(d, over)
     except Away:
         log.warning("the database is away: what other coordinators ended is told later")
     for job_id in over & heard.awaited.keys():
         heard.awaited[job_id].set()
+
+
+async def _drop(d: Dispatch, drop: Drop) -> None:
+    await ending.cancel(d, drop.job, drop.reason)
+    d.bus.tell(Over([drop.job]), to=drop.by)
 
 
 def hear(d: Dispatch, message: Message) -> None:
@@ -71,6 +74,7 @@ def hear(d: Dispatch, message: Message) -> None:
             d.heard.over.update(jobs)
             d.heard.news.set()
         case Drop():
+            ending.hush(d, message.job, message.reason)
             d.heard.drops[message.job] = message
             d.heard.news.set()
         case Joined():

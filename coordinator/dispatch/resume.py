@@ -104,5 +104,5 @@ def _verdict(d: Dispatch, session: Session, held: Held, now: int) -> Verdict:
         return Verdict(held.job_id, held.attempt, "abandon")
     if attempt.stage is Stage.OFFERED:
         attempt.stage = Stage.RUNNING
-    attempt.dropped_at, attempt.progress_at = None, now
+    attempt.dropped_at, attempt.progress_at, attempt.hushed = None, now, False
     return Verdict(held.job_id, held.attempt, "continue" if held.state == "running" else "deliver")

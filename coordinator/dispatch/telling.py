@@ -98,6 +98,12 @@ def forward(d: "Dispatch", channel: Channel, to: str, follower: Follower) -> Non
     d.relay.was_read(channel.job_id, follower.told)
 
 
+def teller_of(d: "Dispatch", job_id: UUID) -> str | None:
+    """The coordinator that a job read here was last heard of from: it has the worker, unless that has moved since."""
+    mirror = d.relay.mirror(job_id)
+    return None if mirror is None or not mirror.log else mirror.log.rpartition("/")[0]
+
+
 def log_name(d: "Dispatch", channel: Channel) -> str:
     """A log's name, which no other log ever has."""
     return f"{d.name}/{channel.number}"

@@ -230,7 +230,7 @@ async def test_a_reader_that_leaves_cancels_the_job_and_frees_the_slot(floor: Fl
         reader.close()
         cancel = await worker.cancels.get()
         assert cancel.job_id == str(reader.job_id)
-        assert (await floor.view(reader.job_id)).status is State.CANCELLED
+        assert (await floor.ended(reader.job_id)).status is State.CANCELLED
         assert worker.gate is not None
         worker.gate.set()
         view = await floor.ended(await floor.submit(kind))

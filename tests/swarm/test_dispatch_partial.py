@@ -53,7 +53,7 @@ async def test_a_reader_that_leaves_pays_for_what_came(floor: Floor) -> None:
         await first_token(reader)
         reader.close()
         await worker.cancels.get()
-        view = await floor.view(reader.job_id)
+        view = await floor.ended(reader.job_id)
     assert (view.status, view.tokens_generated, view.cost) == (State.CANCELLED, EACH, price(EACH))
     assert (view.result_text, view.worker_pk) == (None, worker.pk)
     assert await owed(floor, view) == (worker.pk, split(price(EACH)).worker, price(EACH))
@@ -68,7 +68,7 @@ async def test_a_reader_that_leaves_before_the_first_token_pays_nothing(floor: F
         await worker.offers.get()
         reader.close()
         await worker.cancels.get()
-        view = await floor.view(reader.job_id)
+        view = await floor.ended(reader.job_id)
     assert (view.status, view.tokens_generated, view.cost) == (State.CANCELLED, 0, 0)
 
 

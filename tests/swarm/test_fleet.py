@@ -135,6 +135,7 @@ async def test_a_reader_that_leaves_frees_the_worker_elsewhere_at_once_and_pays_
             job_id = stream.headers["x-hive-job-id"]
         cancel = await asyncio.wait_for(worker.cancels.get(), 2)
         assert cancel.job_id == job_id
+        await here.ended(http, job_id)
         state, tokens, cost = await cost_of(engine, job_id)
     assert (state, tokens) == ("cancelled", 2)
     assert cost > 0

@@ -70,6 +70,7 @@ async def test_a_client_that_closes_its_stream_pays_for_what_came(swarm: Swarm) 
                 if "content" in line:
                     break
         await worker.cancels.get()
+        await swarm.ended(http, job_id)
         job = numbers(await http.get(f"/hive/jobs/{job_id}"))
     assert (job["status"], job["tokens_generated"]) == ("cancelled", 2)
     assert to_stroops(job["gns_cost"]) == cost(NANO, job["tokens_in"], 2, None)
