@@ -14,7 +14,7 @@ def quicken(factor: int) -> None:
         setattr(limits, name, getattr(limits, name) / factor)
     from coordinator.dispatch import state  # noqa: PLC0415 - see above
 
-    for name in ("SILENCE_MS", "HEARTBEAT_MS"):
+    for name in ("SILENCE_MS", "QUIET_MS", "HEARTBEAT_MS"):
         setattr(state, name, getattr(state, name) // factor)
     from coordinator.dispatch import watch  # noqa: PLC0415 - it reads the state's
 

@@ -1,7 +1,7 @@
 """A process of scripted workers that answer everything at once: `python -m tests.bench.workers`, told on stdin.
 
-Until stdin closes; then it prints when (monotonic ns) each job's offer came. With `pace_s` they write a frame of
-`chunk` tokens only so often.
+It prints their keys, and once stdin closes, when (monotonic ns) each job's offer came, or with `cancels` its cancel. With
+`pace_s` they write a frame of `chunk` tokens only so often.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import msgspec
 import uvloop
 
 from shared.catalogue import catalogue
-from shared.protocol.messages import Heartbeat, ModelOffer, Offer
+from shared.protocol.messages import Cancel, Heartbeat, ModelOffer, Offer, ToWorker
 from shared.tokens import Vocabulary
 from tests.swarm.scripted import ScriptedWorker, speak
 
@@ -35,6 +35,17 @@ class Ticks(asyncio.Event):
         return True
 
 
+class Stamping(ScriptedWorker):
+    """A worker that notes when it is told to stop, and does."""
+
+    stopped: dict[str, int]
+
+    def _heard(self, message: ToWorker) -> None:
+        if isinstance(message, Cancel):
+            self.stopped[message.job_id] = time.monotonic_ns()
+        super()._heard(message)
+
+
 async def main() -> None:
     """Connects the workers and serves."""
     told: dict[str, Any] = msgspec.json.decode(sys.stdin.readline())
@@ -42,6 +53,7 @@ async def main() -> None:
     model = ModelOffer(entry.id, entry.digest, entry.context, entry.size_bytes, loaded=True)
     vocabulary = Vocabulary(entry.path)
     offers: dict[str, int] = {}
+    Stamping.stopped = {}
 
     async def stamped(worker: ScriptedWorker, offer: Offer) -> None:
         offers[offer.body.job_id] = time.monotonic_ns()
@@ -52,23 +64,24 @@ async def main() -> None:
     async with contextlib.AsyncExitStack() as stack:
         workers = []
         for _ in range(told["workers"]):
-            worker = ScriptedWorker(
+            worker = Stamping(
                 model=model,
                 tokeniser=vocabulary,
                 slots=told["slots"],
-                says=SAYS,
+                says=told.get("says", SAYS),
                 chunk=told.get("chunk", 16),
                 script=stamped,
                 gate=gate,
             )
-            workers.append(await stack.enter_async_context(worker.connected(told["url"])))
-        print(msgspec.json.encode("ready").decode(), flush=True)
+            await stack.enter_async_context(worker.connected(told["url"]))
+            workers.append(worker)
+        print(msgspec.json.encode([worker.pk for worker in workers]).decode(), flush=True)
         over = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
         while not over.done():
             for worker in workers:
                 await worker.send(Heartbeat(worker.capabilities.slots))
             await asyncio.wait([over], timeout=HEARTBEAT_S)
-        print(msgspec.json.encode(offers).decode(), flush=True)
+        print(msgspec.json.encode(Stamping.stopped if told.get("cancels") else offers).decode(), flush=True)
 
 
 if __name__ == "__main__":
