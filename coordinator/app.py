@@ -17,7 +17,7 @@ import structlog
 from litestar import WebSocket, websocket
 
 from coordinator.api.app import admin_app, public_app
-from coordinator.api.face import Face
+from coordinator.api.face import Face, face_of
 from coordinator.api.told import courier_of
 from coordinator.batch import rounds
 from coordinator.bus import bus_of, subject_name
@@ -165,7 +165,7 @@ async def serving(hive: Hive, hurry: asyncio.Event | None = None) -> AsyncIterat
     settings = hive.settings
     sockets = bind(settings.host, settings.port), bind(settings.admin_host, settings.admin_port)
     grace_s = GRACE_S + (loops.FINISH_S if settings.nats_url else 0)
-    public = Listener(config(public_app(hive, [_worker_route(hive.dispatch)]), grace_s))
+    public = Listener(config(public_app(hive, [worker]), grace_s))
     admin = Listener(config(admin_app(hive)))
     payer = _payer(hive)
     if await _unless_away("tables", lambda: has_tables(hive.engine)) is False:
@@ -275,12 +275,12 @@ def _payer(hive: Hive) -> Payer | None:
     return Payer(hive.engine, Horizon(settings.horizon_url), hive.ledger_keys, policy)
 
 
-def _worker_route(dispatch: Dispatch) -> Any:
-    @websocket("/hive/worker")
-    async def worker(socket: WebSocket[Any, Any, Any]) -> None:
-        await worker_socket(socket, dispatch)
-
-    return worker
+@websocket("/hive/worker")
+async def worker(socket: WebSocket[Any, Any, Any]) -> None:
+    """A worker's connection, for as long as it lasts."""
+    hive = face_of(socket).hive
+    assert isinstance(hive, Hive)
+    await worker_socket(socket, hive.dispatch)
 
 
 def _announce(hive: Hive, sockets: tuple[socket.socket, ...]) -> None:

@@ -10,7 +10,7 @@ for name in chromium chromium-browser google-chrome; do
   if command -v "$name" >/dev/null; then browser=yes; fi
 done
 if [ "$browser" = no ]; then set -- --ignore=tests/web "$@"; fi
-pytest -n 2 --dist loadfile "$@"
+pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
 if [ "$browser" = no ]; then
   echo "test: the browser tests were left out, they need Chromium (Debian: apt install chromium)." >&2
 fi

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
@@ -60,6 +61,13 @@ def database_url(postgres_server: str, worker_id: str) -> Iterator[str]:
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[Engine]:
     """An engine on this process's database, with all tables empty."""
+    async with emptied(database_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def emptied(database_url: str) -> AsyncIterator[Engine]:
+    """An engine on this database, all tables of which are empty at first."""
     made = connect(database_url)
     async with made.begin() as conn:
         await empty(conn)
@@ -69,14 +77,15 @@ async def engine(database_url: str) -> AsyncIterator[Engine]:
 
 async def empty(conn: Connection) -> None:
     """Empties all tables of this process's database."""
-    tables = await conn.scalars(
-        text("""
-        SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
-            AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'""")
-    )
     await conn.execute(text("SET LOCAL session_replication_role = replica"))  # foreign keys have no order to keep here
-    for table in tables.all():
-        await conn.execute(text(f"DELETE FROM {table}"))
+    await conn.execute(
+        text("""
+        DO $$ DECLARE name text; BEGIN
+            FOR name IN SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+                AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+            LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+        END $$""")
+    )
 
 
 async def _run(url: str, statement: str) -> None:

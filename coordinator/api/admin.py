@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 from litestar import get, post
-from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 from litestar.types import ASGIApp
@@ -15,7 +14,7 @@ from litestar.types import ASGIApp
 from coordinator.api import admin_keys, scrape
 from coordinator.api.answers import json_answer
 from coordinator.api.bodies import body_of, decoded, stroops_of
-from coordinator.api.face import Face, face_of
+from coordinator.api.face import Connecting, face_of
 from coordinator.api.hive import HttpRequest
 from coordinator.api.keys import sent_secret, unauthorized
 from coordinator.api.views import instant
@@ -23,8 +22,6 @@ from coordinator.store import accounts
 from coordinator.store.engine import Connection, alone
 from shared.errors import NotFound, RequestError
 from shared.ids import to_gns
-
-Connecting = ASGIConnection[Any, Any, Any, Any]
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -58,8 +55,7 @@ async def grant_credit(request: HttpRequest, account_id: FromPath[UUID]) -> ASGI
 def admit_operator(connection: Connecting, _: BaseRouteHandler) -> None:
     """Raises Unauthorized unless the request was sent with the operator's own key."""
     secret = sent_secret(connection.headers.get)
-    face = connection.app.state.face
-    assert isinstance(face, Face)
+    face = face_of(connection)
     if secret is None or not hmac.compare_digest(secret.encode(), face.hive.secrets.admin_key.encode()):
         raise unauthorized(secret, openai=False)
 

@@ -1,9 +1,9 @@
 """The two ASGI apps of a coordinator: the public one, and the operator's on a listener of its own."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.response import Response
 from litestar.types import ASGIApp, ControllerRouterHandler
 
@@ -30,24 +30,24 @@ DESCRIBED: Final[list[Any]] = [*OWN, *public.ROUTES, *WORKERS, *FACES]
 
 def public_app(hive: Hive, extra: list[ControllerRouterHandler] | None = None) -> ASGIApp:
     """What everybody talks to; `extra` are routes that other parts bring, such as the workers' socket."""
-    routes = [*DESCRIBED, *document.ROUTES, *assets.ROUTES, *(extra or [])]
-    return Front(_litestar(routes, hive), networks(hive.settings.trusted_proxies), cors=True)
+    routes = (*DESCRIBED, *document.ROUTES, *assets.ROUTES, *(extra or []))
+    return Front(_litestar(routes), Face(hive), networks(hive.settings.trusted_proxies), cors=True)
 
 
 def admin_app(hive: Hive) -> ASGIApp:
     """What only the operator talks to: keys, credit, metrics. Pages of other origins cannot read it."""
-    return Front(
-        _litestar([*admin.ROUTES, *callbacks.ADMIN_ROUTES, *usage.ADMIN_ROUTES], hive, guards=[admin.admit_operator]),
-        networks(hive.settings.trusted_proxies),
-        cors=False,
-    )
+    routes = (*admin.ROUTES, *callbacks.ADMIN_ROUTES, *usage.ADMIN_ROUTES)
+    app = _litestar(routes, guards=(admin.admit_operator,))
+    return Front(app, Face(hive), networks(hive.settings.trusted_proxies), cors=False)
 
 
-def _litestar(routes: list[Any], hive: Hive, guards: list[Any] | None = None) -> Litestar:
+@lru_cache(maxsize=4)
+def _litestar(routes: tuple[Any, ...], guards: tuple[Any, ...] = ()) -> Litestar:
+    """The app of these routes: made once in a process, however many coordinators it has, for each request brings the face
+    that it is for."""
     return Litestar(
         routes,
         guards=guards,
-        state=State({"face": Face(hive)}, deep_copy=False),
         exception_handlers={Exception: _explain},
         openapi_config=None,
         logging_config=None,

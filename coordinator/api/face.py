@@ -1,6 +1,9 @@
 """What the routes share: the coordinator behind them, the lookups that they all need."""
 
+from typing import Any, Final
 from uuid import UUID
+
+from litestar.connection import ASGIConnection
 
 from coordinator.api.auth import KeyDesk
 from coordinator.api.counting import Counting
@@ -22,6 +25,11 @@ from coordinator.submit.request import Submission
 from shared.catalogue import named
 from shared.errors import NotFound
 from shared.geo.jurisdiction import checked_groups
+
+FACE: Final = "hive.face"
+"""Under this name each request's scope has the face that it is for."""
+
+Connecting = ASGIConnection[Any, Any, Any, Any]
 
 
 class Face:
@@ -80,8 +88,8 @@ class Face:
             self.hive.relay.end(view)
 
 
-def face_of(request: HttpRequest) -> Face:
-    """The face that the app was made with."""
-    face = request.app.state.face
+def face_of(connection: Connecting) -> Face:
+    """The face that a request, or a worker's connection, is for."""
+    face = connection.scope.get(FACE)
     assert isinstance(face, Face)
     return face

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 from coordinator.api.answers import Answer, encoded
 from coordinator.api.auth import RATE_LIMITS
 from coordinator.api.errors import error_answer, internal_error
+from coordinator.api.face import FACE, Face
 from coordinator.api.metrics import REQUESTS, SECONDS, refused
 from coordinator.api.transport import Network, is_private_way
 from coordinator.observe.tracing import TRACING
@@ -37,10 +38,11 @@ PREFLIGHT: Final = {
 
 
 class Front:
-    """Wraps an ASGI app; `cors` says whether pages of other origins may read its answers."""
+    """Wraps an ASGI app, whose requests are for this face; `cors` says whether pages of other origins may read its answers."""
 
-    def __init__(self, app: ASGIApp, trusted: list[Network], *, cors: bool) -> None:
+    def __init__(self, app: ASGIApp, face: Face, trusted: list[Network], *, cors: bool) -> None:
         self._app = app
+        self._face = face
         self._trusted = trusted
         self._cors = CORS if cors else []
 
@@ -55,6 +57,7 @@ class Front:
         if scope["type"] == "http":
             await self._http(scope, receive, send, private=private)
         elif private:
+            scope[FACE] = self._face
             await self._app(scope, receive, send)
         else:
             await receive()
@@ -62,6 +65,7 @@ class Front:
 
     async def _http(self, asked: Any, receive: Receive, send: Send, *, private: bool) -> None:
         scope: Any = dict(asked)  # what the server knows of the request stays as it was, also where HEAD is read as GET
+        scope[FACE] = self._face
         exchange = Exchange(scope, receive, send, self._cors)
         trace = TRACING.request(scope, header_of(scope, "traceparent"))
         with structlog.contextvars.bound_contextvars(request=exchange.id), trace:

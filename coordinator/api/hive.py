@@ -1,4 +1,4 @@
-"""What the HTTP face needs of the coordinator around it; the wiring gives it as `app.state.hive`."""
+"""What the HTTP face needs of the coordinator around it; the wiring gives it to the face."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

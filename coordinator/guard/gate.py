@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -57,7 +58,7 @@ def installed(points: Iterable[EntryPoint] | None = None) -> dict[str, Guard]:
     """The built-in guards and those that installed packages bring as entry points of the group `hive.guards`: each names
     something that makes a guard when it is called. RequestError for one that cannot be loaded or whose name is taken."""
     known: dict[str, Guard] = {guard.name: guard for guard in (made() for made in BUILT_IN)}
-    for point in entry_points(group=GROUP) if points is None else points:
+    for point in _points() if points is None else points:
         try:
             guard: Guard = point.load()()
             name = guard.name
@@ -67,6 +68,12 @@ def installed(points: Iterable[EntryPoint] | None = None) -> dict[str, Guard]:
             raise RequestError(f"The guard {point.name} ({point.value}) cannot be called {name!r}.")
         known[name] = guard
     return known
+
+
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    """What is installed does not change while a process runs, and to look through it takes long."""
+    return tuple(entry_points(group=GROUP))
 
 
 def _first(guards: Sequence[Guard], texts: Sequence[Text]) -> tuple[Guard, Finding] | None:

@@ -4,8 +4,10 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -66,23 +68,16 @@ def test_files_stay_short() -> None:
 
 def test_functions_stay_short() -> None:
     long = {
-        f"{relative(file)}: {node.name}": length
+        f"{relative(file)}: {name}": length
         for file in python_files()
         if not relative(file).startswith("tests/")
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION
+        for name, length in parsed(file).long
     }
     assert len(long) <= RARELY, long
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [
-        relative(f)
-        for f in python_files()
-        if f.read_text().strip() and ast.get_docstring(ast.parse(f.read_text())) is None
-    ]
-    assert silent == []
+    assert [relative(f) for f in python_files() if f.read_text().strip() and not parsed(f).says] == []
 
 
 @pytest.mark.parametrize("package", ONE_PLACE)
@@ -90,18 +85,32 @@ def test_a_package_is_imported_in_its_place_alone(package: str) -> None:
     strays = []
     for file in python_files():
         name = relative(file)
-        if not any(name.startswith(place) for place in ONE_PLACE[package]) and package in imported(file):
+        if not any(name.startswith(place) for place in ONE_PLACE[package]) and package in parsed(file).imported:
             strays.append(name)
     assert strays == []
 
 
-def imported(file: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+class Parsed(msgspec.Struct):
+    """What a file imports, how long its long functions are, and whether it says what it is."""
+
+    imported: set[str]
+    long: list[tuple[str, int]]
+    says: bool
+
+
+@cache
+def parsed(file: Path) -> Parsed:
+    """Each file is parsed once, however much is asked about it."""
+    tree = ast.parse(file.read_text())
+    found = Parsed(set(), [], says=ast.get_docstring(tree) is not None)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found.imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
+            found.imported.add(node.module.split(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            found.long += [(node.name, length)] if length > MAX_FUNCTION else []
     return found
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.swarm.responding import MODEL, say
 from tests.swarm.whole import Swarm
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 GOOD: Any = {
     "model": MODEL,
     "instructions": "Be brief.",
@@ -56,9 +58,9 @@ def spoiled(value: Any, chance: random.Random) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_nonsense_is_never_our_fault(swarm: Swarm, seed: int) -> None:
+async def test_nonsense_is_never_our_fault(lasting: Swarm, seed: int) -> None:
     chance = random.Random(seed)
-    async with swarm.client() as http:
+    async with lasting.client() as http:
         for _ in range(150):
             body = spoiled(spoiled(GOOD, chance), chance)
             for field in ("previous_response_id", "input"):
@@ -81,8 +83,8 @@ async def test_nonsense_is_never_our_fault(swarm: Swarm, seed: int) -> None:
         f"resp_{'f' * 32}", f"resp_{'0' * 32}",
     ],
 )  # fmt: skip
-async def test_ids_of_nothing_are_not_found(swarm: Swarm, id_: str) -> None:
-    async with swarm.client() as http:
+async def test_ids_of_nothing_are_not_found(lasting: Swarm, id_: str) -> None:
+    async with lasting.client() as http:
         for method, path in [
             ("GET", ""), ("GET", "?stream=true&starting_after=3"), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")
         ]:  # fmt: skip
@@ -91,8 +93,8 @@ async def test_ids_of_nothing_are_not_found(swarm: Swarm, id_: str) -> None:
             assert len(got.content) < 1000
 
 
-async def test_queries_that_are_none_are_refused(swarm: Swarm) -> None:
-    async with swarm.client() as http:
+async def test_queries_that_are_none_are_refused(lasting: Swarm) -> None:
+    async with lasting.client() as http:
         id_ = (await http.post("/v1/responses", json={"model": MODEL, "input": "Hi"})).json()["id"]
         for query in ("limit=0", "limit=101", "limit=x", "order=up", "after=msg_1", "limit=" + "9" * 400, "limit=-1"):
             got = await http.get(f"/v1/responses/{id_}/input_items?{query}")
@@ -103,7 +105,7 @@ async def test_queries_that_are_none_are_refused(swarm: Swarm) -> None:
 
 
 @pytest.mark.parametrize("truncation", ["auto", "disabled"])
-async def test_what_is_huge_is_refused_and_answers_go_on(swarm: Swarm, truncation: str) -> None:
+async def test_what_is_huge_is_refused_and_answers_go_on(lasting: Swarm, truncation: str) -> None:
     many = [{"role": "user", "content": "a"}] * 10_000
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     bodies: Any = [
@@ -114,17 +116,17 @@ async def test_what_is_huge_is_refused_and_answers_go_on(swarm: Swarm, truncatio
         {"input": [{"type": "item_reference", "id": f"msg_{uuid4().hex}_0"} for _ in range(300)]},
         {"input": "Hi", "metadata": {"k": "v" * 3_000_000}},
     ]
-    async with swarm.client() as http:
+    async with lasting.client() as http:
         for body in bodies:
             got = await http.post("/v1/responses", json={"model": MODEL, "truncation": truncation, **body})
             assert got.status_code == 400, got.text[:300]
             assert len(got.content) < 1000
-        say(swarm, "Still here.")
+        say(lasting, "Still here.")
         got = await http.post("/v1/responses", json={"model": MODEL, "input": many, "truncation": "auto"})
         assert got.json()["output"][0]["content"][0]["text"] == "Still here."
 
 
-async def test_what_nests_deep_is_refused(swarm: Swarm) -> None:
+async def test_what_nests_deep_is_refused(lasting: Swarm) -> None:
     deep: Any = "a"
     for _ in range(900):
         deep = [deep]
@@ -136,7 +138,7 @@ async def test_what_nests_deep_is_refused(swarm: Swarm) -> None:
         {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "s", "schema": {"enum": deep}}}},
         {"input": "Hi", "text": {"format": deep}},
     ]
-    async with swarm.client() as http:
+    async with lasting.client() as http:
         for body in bodies:
             got = await http.post("/v1/responses", json={"model": MODEL, **body})
             assert got.status_code == 400, got.text[:300]
