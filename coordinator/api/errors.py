@@ -67,7 +67,7 @@ def error_answer(error: HiveError, headers: Mapping[str, str] | None = None, pat
 def body_at(path: str, error: HiveError) -> dict[str, Any]:
     """The body of a failure on this path: Anthropic's clients look for a `type` of the whole as well."""
     body = error_body(error)
-    return {"type": "error", **body} if path.removeprefix("/v1").startswith("/messages") else body
+    return {"type": "error", **body} if speaks_anthropic(path) else body
 
 
 def as_hive_error(failure: Exception, method: str, path: str) -> HiveError | None:
@@ -122,3 +122,8 @@ def malformed(failure: Exception) -> RequestError:
 def speaks_openai(path: str) -> bool:
     """Whether a path is on the OpenAI face, where a bad key is called `invalid_api_key`."""
     return path.startswith(OPENAI_PATHS)
+
+
+def speaks_anthropic(path: str) -> bool:
+    """Whether a path is `/v1/messages` or below it, where Anthropic's clients ask; `/v1` may be left out."""
+    return f"{path}/".removeprefix("/v1").startswith("/messages/")

@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 
 from coordinator.api.answers import Answer, encoded
 from coordinator.api.auth import RATE_LIMITS
-from coordinator.api.errors import error_answer, internal_error
+from coordinator.api.errors import error_answer, internal_error, speaks_anthropic
 from coordinator.api.face import FACE, Face
 from coordinator.api.metrics import REQUESTS, SECONDS, refused
 from coordinator.api.transport import Network, is_private_way
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 CORS: Final = encoded(
     {
         "access-control-allow-origin": "*",
-        "access-control-expose-headers": "x-request-id, x-hive-job-id, x-hive-worker, x-hive-cell, "
+        "access-control-expose-headers": "x-request-id, request-id, x-hive-job-id, x-hive-worker, x-hive-cell, "
         "x-hive-jurisdiction, x-hive-queue-ms, x-hive-overhead-ms, x-hive-cache, x-should-retry, retry-after, "
         + ", ".join(
             f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in ("requests", "tokens")
@@ -75,11 +75,11 @@ class Front:
                 log_bug(e, route=exchange.route)
                 refused(error := internal_error())
                 if not exchange.started:
-                    await error_answer(error)(scope, exchange.receive, exchange.send)
+                    await error_answer(error, path=scope["path"])(scope, exchange.receive, exchange.send)
 
     def _choose(self, scope: Any, *, private: bool) -> ASGIApp:
         if not private:
-            return error_answer(RequestError("Plain HTTP is refused here: use https."))
+            return error_answer(RequestError("Plain HTTP is refused here: use https."), path=scope["path"])
         if scope["method"] == "OPTIONS" and self._cors:
             wanted = header_of(scope, "access-control-request-headers") or "authorization, content-type"
             return Answer(b"", "text/plain", headers={**PREFLIGHT, "access-control-allow-headers": wanted})
@@ -97,7 +97,8 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._extra = [(b"x-request-id", self.id.encode()), *extra]
+        named = [b"x-request-id", b"request-id"] if speaks_anthropic(scope["path"]) else [b"x-request-id"]
+        self._extra = [*((name, self.id.encode()) for name in named), *extra]
         self._method = scope["method"]
         self._since = perf_counter()
 

@@ -14,7 +14,7 @@ from litestar.testing import RequestFactory
 
 from coordinator.api.bodies import body_of, decoded
 from coordinator.api.document import openapi
-from coordinator.api.errors import as_hive_error, error_body, error_headers
+from coordinator.api.errors import as_hive_error, body_at, error_body, error_headers, speaks_anthropic
 from coordinator.api.hive import HttpRequest
 from coordinator.api.job_body import JobBody
 from coordinator.api.keys import PREFIX, key_hash, new_secret, sent_secret, shown_prefix
@@ -36,6 +36,28 @@ def test_headers_say_whether_to_try_again() -> None:
     assert error_headers(Conflict("m")) == {"x-should-retry": "false"}
     assert error_headers(JobFailed("m", dispatched=True)) == {"x-should-retry": "false"}
     assert error_headers(JobFailed("m")) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "theirs"),
+    [
+        ("/v1/messages", True),
+        ("/messages", True),
+        ("/messages/", True),
+        ("/v1/messages/count_tokens", True),
+        ("/v1/messages/batches", True),
+        ("/messagesque", False),
+        ("/v1/messages_of_ours", False),
+        ("/v1messages", False),
+        ("/v1/v1/messages", False),
+        ("/hive/messages", False),
+        ("/v1/chat/completions", False),
+        ("/", False),
+    ],
+)
+def test_anthropics_shape_is_for_anthropics_paths_alone(path: str, theirs: bool) -> None:
+    assert speaks_anthropic(path) is theirs
+    assert body_at(path, HiveError("m")).get("type") == ("error" if theirs else None)
 
 
 @pytest.mark.parametrize(

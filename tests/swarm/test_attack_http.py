@@ -70,6 +70,43 @@ async def test_a_connection_goes_on_after_head(swarm: Swarm) -> None:
         assert heard.endswith(b"}")
 
 
+WEBSOCKET = b"host: h\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_", [b"POST /v1/chat/completions", b"POST /hive/worker", b"DELETE /health", b"PUT /nope"]
+)
+async def test_what_cannot_become_a_websocket_is_told_so_at_once(swarm: Swarm, request_: bytes) -> None:
+    for body in (b"\r\n", b"content-length: 2\r\n\r\n{}", b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"):
+        refused = shape_of(await spoken(swarm, request_ + b" HTTP/1.1\r\n" + WEBSOCKET + body))
+        assert "websocket" in refused["message"]
+
+
+@pytest.mark.parametrize("path", [b"/health", b"/v1/models", b"/nope", b"/hive/worker"])
+async def test_a_handshake_where_there_is_no_websocket_ends(swarm: Swarm, path: bytes) -> None:
+    for more in (b"", b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"):
+        heard = await spoken(swarm, b"GET " + path + b" HTTP/1.1\r\n" + WEBSOCKET + more + b"\r\n")
+        assert heard.startswith(b"HTTP/1.1 4"), heard
+
+
+@pytest.mark.parametrize("cut", [0, 40, 200, 260, 300])
+async def test_an_offer_of_http_2_is_declined_and_the_request_answered(swarm: Swarm, cut: int) -> None:
+    """As the client of Java sends it, unless it is told otherwise."""
+    asked = msgspec.json.encode({"model": "hive-nano", "prompt": "Hello"})
+    offer = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\nupgrade: h2c\r\n"
+    named = f"authorization: Bearer {swarm.api_key}\r\ncontent-length: {len(asked)}\r\n\r\n".encode()
+    whole = b"POST /v1/utils/token_counter HTTP/1.1\r\nhost: h\r\n" + offer + named + asked
+    heard = await spoken(swarm, whole[:cut], whole[cut:], b"GET /health HTTP/1.1\r\nhost: h\r\n" + offer + b"\r\n", LAST)
+    assert heard.count(b"HTTP/1.1 200 OK") == 3, heard
+    assert b"request_tokens" in heard or b"total_tokens" in heard
+
+
+def test_of_a_declined_offer_nothing_is_left() -> None:
+    head = [(b"host", b"h"), (b"connection", b"close, Upgrade"), (b"upgrade", b"h2c"), (b"http2-settings", b"A")]
+    assert wire.without_offer(b"GET / HTTP/1.1", head) == b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+    assert wire.without_offer(b"GET / HTTP/1.1", [(b"connection", b"upgrade")]) == b"GET / HTTP/1.1\r\n\r\n"
+
+
 async def test_a_page_has_a_size(swarm: Swarm) -> None:
     async with swarm.client() as http:
         for limit in ("0", "101", "000001999", "000001" + "9" * 5000, "-1", "\N{SUPERSCRIPT TWO}", ""):

@@ -81,6 +81,16 @@ async def test_cors_head_and_trailing_slash(served: Served) -> None:
             assert full.headers["access-control-allow-origin"] == "*"
 
 
+async def test_anthropics_clients_find_their_name_of_a_request(served: Served) -> None:
+    async with served.client() as http:
+        for path in ("/v1/messages", "/messages/count_tokens", "/v1/messages/nowhere"):
+            got = await http.post(path, json={})
+            assert got.headers["request-id"] == got.headers["x-request-id"]
+            assert got.json()["type"] == "error"
+            assert "request-id" in got.headers["access-control-expose-headers"].split(", ")
+        assert "request-id" not in (await http.get("/health")).headers
+
+
 async def test_the_public_routes(served: Served) -> None:
     served.hive.join(online("rome"))
     bare = httpx.AsyncClient(base_url=served.base_url, timeout=20)
