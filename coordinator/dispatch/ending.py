@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from coordinator.dispatch import telling
+from coordinator.dispatch import ordering, telling
 from coordinator.dispatch.attempts import Attempt, Stage
 from coordinator.observe import jobs as observed
 from coordinator.observe.tracing import TRACING
@@ -46,6 +46,7 @@ async def cancel(d: "Dispatch", job_id: UUID, reason: str) -> bool:
     telling.over(d, ended)
     if done is not None:
         d.hub.wake_ids(done.let_in)
+        ordering.over(d, done.over)
         observed.tell(done.over)
     return done is not None
 

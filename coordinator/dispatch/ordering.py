@@ -2,17 +2,21 @@
 a second."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from coordinator.dispatch.state import Dispatch
 from coordinator.queue.order import Flow, Lane, Order, Pool, start_of
+from coordinator.queue.over import Over
 from coordinator.store import clocks
 from coordinator.store.engine import alone
 from coordinator.store.rows import Claimed, Kind, NewJob
 
+if TYPE_CHECKING:
+    from coordinator.dispatch.state import Dispatch
 
-async def look(d: Dispatch) -> None:
+
+async def look(d: "Dispatch") -> None:
     """Looks which kinds of jobs wait at all, whoever submitted them, and how far the other coordinators have come. Raises
     Away."""
     now, order = d.clock(), d.hub.order
@@ -47,6 +51,15 @@ def given(order: Order, jobs: Iterable[Claimed]) -> None:
     """Workers got these."""
     for job in jobs:
         order.given(start_of(job.tag, job.priority))
+
+
+def over(d: "Dispatch", ended: Iterable[Over]) -> None:
+    """These have ended: what they did not use of what they were given places for counts no more, for those that come next."""
+    for one in ended:
+        kind, job = d.kinds.of(one.job.kind_id), one.job
+        if kind is not None:
+            unused = job.max_tokens - one.end.tokens_out + (0 if job.attempt else job.tokens_in)
+            d.hub.order.unused(Flow(job.account_id, job.priority), _pool(kind), max(0, unused))
 
 
 def _start(order: Order, job: NewJob, kind: Kind, share: int) -> int:

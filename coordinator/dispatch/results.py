@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from coordinator.dispatch import telling
+from coordinator.dispatch import ordering, telling
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.carried import packed
 from coordinator.dispatch.ending import delivered, ended_views
@@ -92,6 +92,7 @@ async def _write(d: Dispatch, batch: list[Report]) -> None:
     telling.over(d, moved.over)
     d.hub.wake_ids(moved.let_in)
     d.relay.forget(moved.over - moved.views.keys())
+    ordering.over(d, moved.ends)
     observed.tell(moved.ends)
 
 

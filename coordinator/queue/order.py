@@ -66,10 +66,15 @@ def start_of(tag: int, lane: Lane) -> int:
 
 
 class _Course(msgspec.Struct):
-    """How far a flow has come: when its last job ends, and its weight."""
+    """How far a flow has come, in all or in a pool: when its last job ends and when that starts, and its weight."""
 
     finish: int
     weight: int
+    begun: int
+
+    def back(self, tokens: int) -> None:
+        """So many tokens fewer were taken than were asked for; nothing goes before what came last."""
+        self.finish = min(self.finish, max(self.begun, self.finish - tokens * TOKEN // self.weight))
 
 
 class Order:
@@ -83,32 +88,36 @@ class Order:
         self._courses: dict[Flow, _Course] = {}
         self._newest: set[Flow] = set()
         self._heads: dict[Pool, int] = {}
-        self._ends: dict[tuple[Flow, Pool], int] = {}
+        self._ends: dict[tuple[Flow, Pool], _Course] = {}
 
     def start(self, flow: Flow, pool: Pool, tokens: int, weight: int, now: datetime) -> int:
         """When a job of so many tokens starts that came just now: behind those of its flow that wait. Where a pool has
         fallen behind, because its workers are slower than others, a flow that comes anew starts with the first that wait
         there."""
         virtual, length = max(self.virtual, moment(now)), tokens * TOKEN // weight
-        course = self._courses.setdefault(flow, _Course(virtual, weight))
-        ahead = max(0, course.finish - virtual)
-        course.finish, course.weight = virtual + ahead + length, weight
+        course = self._courses.get(flow)
+        ahead = 0 if course is None else max(0, course.finish - virtual)
+        self._courses[flow] = _Course(virtual + ahead + length, weight, virtual + ahead)
         self._newest.add(flow)
         head = min(virtual, self._heads.get(pool, virtual))
-        start = max(head + ahead, self._ends.get((flow, pool), head))
+        here = self._ends.get((flow, pool))
+        start = max(head + ahead, head if here is None else here.finish)
         if start == head < virtual:
             # Of all that come anew each is a token later: those who came first would wait for all who ever come.
             self._heads[pool] = head + TOKEN
-        self._ends[flow, pool] = start + length
+        self._ends[flow, pool] = _Course(start + length, weight, start)
         return start
 
     def withdraw(self, flow: Flow, pool: Pool, tokens: int) -> None:
         """A job that was given a place was not made."""
-        if (course := self._courses.get(flow)) is not None:
-            length = tokens * TOKEN // course.weight
-            course.finish -= length
-            if (flow, pool) in self._ends:
-                self._ends[flow, pool] -= length
+        for course in self._of(flow, pool):
+            course.finish -= tokens * TOKEN // course.weight
+
+    def unused(self, flow: Flow, pool: Pool, tokens: int) -> None:
+        """A job has ended that took so many tokens fewer than it was given a place for: what its flow asks for next goes so
+        much earlier, or who leaves max_tokens out would wait as if all of it had been made."""
+        for course in self._of(flow, pool):
+            course.back(tokens)
 
     def given(self, start: int) -> None:
         """A job that starts then was given to a worker."""
@@ -129,7 +138,7 @@ class Order:
         }
         self._told_at = moment(now)
         self._courses = {flow: course for flow, course in self._courses.items() if course.finish > passed}
-        self._ends = {of: end for of, end in self._ends.items() if end > first.get(of[1], passed)}
+        self._ends = {of: here for of, here in self._ends.items() if here.finish > first.get(of[1], passed)}
 
     def take_moved(self) -> bool:
         """Whether virtual time has moved here since this was last asked."""
@@ -145,6 +154,10 @@ class Order:
         """A job of a flow that has just got a place here too; another coordinator may have given this one."""
         if (course := self._courses.get(flow)) is not None:
             course.finish = max(course.finish, start + tokens * TOKEN // course.weight)
+            course.begun = max(course.begun, start)
+
+    def _of(self, flow: Flow, pool: Pool) -> list[_Course]:
+        return [course for course in (self._courses.get(flow), self._ends.get((flow, pool))) if course is not None]
 
 
 def _yields(lane: Lane) -> int:

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from coordinator.queue.lifecycle import Event, State
+from coordinator.queue.order import Lane
 from coordinator.store.rows import Row
 
 
@@ -19,7 +20,7 @@ class Live(Row, frozen=True, kw_only=True):
     key_id: UUID
     model: str
     source: str
-    priority: str
+    priority: Lane
     created_at: datetime
     assigned_at: datetime | None
     tokens_in: int
@@ -38,6 +39,7 @@ class Live(Row, frozen=True, kw_only=True):
     callback: bool = False
     parent: UUID | None = None
     coordinator: str | None = None
+    kind_id: int = 0
 
 
 class End(Row, frozen=True, kw_only=True):

@@ -115,7 +115,7 @@ START = f"""
 
 _LIVE = """id, state, attempt, worker_pk, account_id, key_id, model, source, priority, created_at, assigned_at,
     tokens_in, max_tokens, hold, reward, copy, at_once, lost,
-    store, attached, due_at, lease_until, reader_until, token_ns, callback, parent, coordinator"""
+    store, attached, due_at, lease_until, reader_until, token_ns, callback, parent, coordinator, kind_id"""
 _ids = Batch("w", day="date", id="uuid")
 LOCK = f"""
     SELECT {", ".join(f"j.{name.strip()}" for name in _LIVE.split(","))}

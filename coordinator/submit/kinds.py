@@ -32,6 +32,10 @@ class KindCache:
         """The kind that asks exactly for `spec`, if it is in memory."""
         return self._by_spec.get(spec)
 
+    def of(self, id_: int) -> Kind | None:
+        """The kind of this id, if it is in memory."""
+        return self._by_id.get(id_)
+
     async def get(self, conn: Connection, spec: KindSpec) -> Kind:
         """The kind that asks exactly for `spec`; it is made if it is new, and stays whatever the caller's transaction
         does only if that commits, so use a transaction of its own."""

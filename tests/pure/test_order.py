@@ -200,6 +200,36 @@ def test_what_was_not_made_costs_nothing() -> None:
     assert order.start(flow(1), POOL, 100, 2, NOW) == moment(NOW)
 
 
+def test_who_asks_for_much_and_takes_little_has_the_share_of_who_asked_for_what_it_takes() -> None:
+    """Two callers with one job at a time beside a third that has asked for much: each job makes 100 tokens."""
+    order, takes, got = Order(), 100, {1: 0, 2: 0, 3: 0}
+    asks = {1: 2000, 2: takes}
+    queue = [(order.start(flow(3), POOL, takes, 1, NOW), 3) for _ in range(1000)]
+    queue += [(order.start(flow(one), POOL, asks[one], 1, NOW), one) for one in asks]
+    for _ in range(900):
+        start, whose = min(queue)
+        queue.remove((start, whose))
+        order.given(start)
+        got[whose] += 1
+        if whose in asks:
+            order.unused(flow(whose), POOL, asks[whose] - takes)
+            queue.append((order.start(flow(whose), POOL, asks[whose], 1, NOW), whose))
+    assert max(got.values()) - min(got.values()) <= 2
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 500), st.booleans()), max_size=40))
+def test_what_comes_back_lets_nobody_go_before_what_the_same_flow_asked_for_earlier(
+    jobs: list[tuple[int, int, bool]],
+) -> None:
+    order, last = Order(), 0
+    for tokens, unused, ends in jobs:
+        start = order.start(flow(1), POOL, tokens, 1, NOW)
+        assert start >= last
+        last = start
+        if ends:
+            order.unused(flow(1), POOL, min(tokens, unused))
+
+
 def test_two_coordinators_agree_within_a_second() -> None:
     here, there = Order(), Order()
     for _ in range(10):
