@@ -108,7 +108,7 @@ def _again(face: Face, call: Call, asked: JobRequest, entry: Entry, view: JobVie
     """The answer of a job that has completed, told once more."""
     now = perf_counter()
     trace = Trace(view.id, received=call.sent.received, accepted=now, now=perf_counter)
-    trace.cache, trace.served_in = "hit", served_in
+    trace.cache, trace.served_in = "hit", {view.id: served_in}
     names = Names(
         id=view.id,
         created=int(view.created_at.timestamp()),

@@ -65,7 +65,6 @@ class Whole:
         try:
             await while_there(receive, self._answer(scope, receive, send))
         except GoingAway as e:
-            e.dispatched = self._trace.dispatched
             await self._fail(e, scope, receive, send)
         finally:
             self._readers.close()
@@ -102,6 +101,7 @@ class Whole:
 
     async def _fail(self, failure: HiveError, scope: Scope, receive: Receive, send: Send) -> None:
         refused(failure)
+        failure.dispatched = failure.dispatched or self._trace.dispatched
         await error_answer(failure, self._trace.headers(), scope["path"])(scope, receive, send)
 
 

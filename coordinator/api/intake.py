@@ -21,11 +21,12 @@ from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.ordering import placed, withdrawn
 from coordinator.dispatch.relay import Reader
 from coordinator.match.demand import Demand
+from coordinator.observe import jobs as observed
 from coordinator.observe.series import SUBMIT, named
 from coordinator.observe.tracing import TRACING
 from coordinator.outside.http import Outside
 from coordinator.queue.lifecycle import TERMINAL, State
-from coordinator.store import views
+from coordinator.store import receipts, views
 from coordinator.store.callers import KeyRow
 from coordinator.store.engine import alone
 from coordinator.store.rows import JobView, Kind, KindSpec, NewJob
@@ -56,6 +57,7 @@ _ELSEWHERE: Final = frozenset({"invalid_model", "model_not_allowed", "no_workers
 """What is wrong with one model need not be wrong with the next."""
 
 Read = TypeVar("Read")
+ServedIn = Mapping[UUID, Sequence[str]]
 log = structlog.get_logger()
 
 
@@ -186,13 +188,14 @@ class Intake:
             jobs = placed(self._hive.hub.order, ((job, kinds[job.kind_id]) for job in jobs), share)
         readers = [self._hive.relay.open(job.id, attached=True) for job in jobs] if attached and not earlier else []
         own, created_at = jobs[0].parent or jobs[0].id, jobs[0].created_at
+        served_in: ServedIn = {}
         try:
             id_ = earlier or await self._written(jobs, kinds)
             if id_ == own:
                 self._submitted(jobs, kinds)
                 await asyncio.sleep(0)  # the worker first: the round asks the database before the caller is answered
             elif attached:
-                readers, created_at = await self._joined(id_, readers)
+                readers, created_at, served_in = await self._joined(id_, readers)
         except BaseException:
             close(readers)
             raise
@@ -200,6 +203,7 @@ class Intake:
         SUBMIT.observe(accepted - sent.received, named(id_))
         log.debug("jobs are accepted", job=str(id_), jobs=len(jobs), joined=id_ != own)
         trace = Trace(id_, received=sent.received, accepted=accepted, now=perf_counter)
+        trace.served_in = served_in
         return Accepted(id_, jobs, planned, entry, trace, readers, created_at, joined=id_ != own)
 
     async def _written(self, jobs: tuple[NewJob, ...], kinds: Mapping[int, Kind]) -> UUID:
@@ -213,6 +217,7 @@ class Intake:
         return id_
 
     def _submitted(self, jobs: Sequence[NewJob], kinds: Mapping[int, Kind]) -> None:
+        observed.asked(job.id for job in jobs)
         for job in jobs:
             self._hive.hub.submitted(kinds[job.kind_id], job)
             self.demand.asked(kinds[job.kind_id], 1, in_ms(job.created_at))
@@ -226,9 +231,9 @@ class Intake:
             id_ = await views.same_request(conn, job.key_id, job.account_id, sent.body_hash, since)
         return None if id_ is None or any(map(_is_gone, await self._family(id_))) else id_
 
-    async def _joined(self, id_: UUID, own: list[Reader]) -> tuple[list[Reader], datetime]:
+    async def _joined(self, id_: UUID, own: list[Reader]) -> tuple[list[Reader], datetime, ServedIn]:
         """Readers of an earlier job, or of all children of an earlier parent, in place of those of the jobs that were not
-        made, and when that was made; what has ended tells so again. Raises Conflict where an answer was deleted since."""
+        made, when that was made, and where; what has ended tells so again. Raises Conflict where an answer was deleted."""
         close(own)
         family = await self._family(id_)
         if not family or any(map(_is_gone, family)):
@@ -237,13 +242,15 @@ class Intake:
         relay = self._hive.relay
         readers = [relay.open(view.id, attached=True) for view in family]
         try:
-            for view in await self._family(id_):
-                if view.status in TERMINAL:
-                    relay.end(view)
+            ended = [view for view in await self._family(id_) if view.status in TERMINAL]
+            async with alone(self._hive.engine) as conn:
+                served_in = await receipts.served_in(conn, [view.id for view in ended])
+            for view in ended:
+                relay.end(view)
         except BaseException:
             close(readers)
             raise
-        return readers, family[0].created_at
+        return readers, family[0].created_at, served_in
 
     async def _family(self, id_: UUID) -> list[JobView]:
         view, children = await read_family(self._hive.engine, id_)

@@ -75,7 +75,7 @@ class Swarm:
         async with alone(hive.engine) as conn:
             numbers = await views.status_numbers(conn)
             rows = await workers.registered_since(conn, hive.clock() - REGISTERED)
-        running = dict.fromkeys(hive.hub.elsewhere.workers, 0)
+        running = {pk: numbers.running.get(pk, 0) for pk in hive.hub.elsewhere.workers}
         running |= {pk: hive.hub.attempts.taken(pk) for pk in hive.hub.sessions}
         shown = [shown_worker(row, running) for row in rows]
         now = status(

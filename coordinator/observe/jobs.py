@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 from typing import Final
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -22,11 +23,28 @@ _REASONS: Final = {
 }
 
 
+KNOWN: Final = 20_000
+"""Of so many jobs that have not ended it is known here which request asked for them: what waits longest is forgotten first."""
+
+_requests: Final[dict[UUID, str]] = {}
+
+
+def asked(jobs: Iterable[UUID]) -> None:
+    """The request that is being served has asked for these jobs: their ends name it, if they come here."""
+    request = structlog.contextvars.get_contextvars().get("request")
+    if request is None:
+        return
+    _requests.update(dict.fromkeys(jobs, str(request)))
+    while len(_requests) > KNOWN:
+        del _requests[next(iter(_requests))]
+
+
 def tell(over: Iterable[Over]) -> None:
     """Logs and counts jobs whose end is committed."""
     for one in over:
         _count(one)
-        log.info("a job ended", **_line(one))
+        request = _requests.pop(one.job.id, None)
+        log.info("a job ended", **_line(one), **({} if request is None else {"request": request}))
 
 
 def loss_of(reason: str) -> str:

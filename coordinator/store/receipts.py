@@ -1,6 +1,6 @@
 """Signed receipts of completed attempts."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -26,6 +26,17 @@ _GET = text("""
     SELECT receipt, worker_signature, coordinator_signature, coordinator_pk FROM receipts
     WHERE day = :day AND job_id = :id ORDER BY attempt DESC LIMIT 1
 """)
+PLACES = """
+    SELECT DISTINCT ON (job_id) job_id, receipt FROM receipts
+    WHERE day = ANY(:days) AND job_id = ANY(:ids) ORDER BY job_id, attempt DESC
+"""
+_PLACES = text(PLACES)
+
+
+class _Place(msgspec.Struct):
+    """What of a receipt says where its answer was made."""
+
+    jurisdictions: tuple[str, ...]
 
 
 async def insert(conn: Connection, results: Iterable[Result], now: datetime) -> None:
@@ -45,3 +56,9 @@ async def get_receipt(conn: Connection, id_: UUID) -> SignedReceipt | None:
         return None
     signatures = Signatures(row.worker_signature, row.coordinator_signature, row.coordinator_pk)
     return SignedReceipt(msgspec.json.decode(row.receipt, type=Receipt), signatures)
+
+
+async def served_in(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[str, ...]]:
+    """In which countries those of these jobs were done that have completed."""
+    rows = await conn.execute(_PLACES, {"days": sorted(set(map(day_of, ids))), "ids": list(ids)})
+    return {row.job_id: msgspec.json.decode(row.receipt, type=_Place).jurisdictions for row in rows}

@@ -265,7 +265,8 @@ class ModelRow(Row, frozen=True, kw_only=True):
 
 
 class StatusNumbers(Row, frozen=True, kw_only=True):
-    """The swarm's work: live jobs by state, ended ones and their tokens since the beginning, GNS paid in stroops."""
+    """The swarm's work: live jobs by state, ended ones and their tokens since the beginning, GNS paid in stroops, and how many
+    jobs each worker holds."""
 
     pending: int
     assigned: int
@@ -277,6 +278,7 @@ class StatusNumbers(Row, frozen=True, kw_only=True):
     tokens_in: int
     tokens_out: int
     paid: int
+    running: dict[str, int]
 
 
 class Payable(Row, frozen=True, kw_only=True):

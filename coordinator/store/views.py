@@ -1,5 +1,6 @@
 """What is read of jobs: one of them, an account's list, a history, and the swarm's numbers."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from coordinator.queue.lifecycle import TERMINAL, Event, State
+from coordinator.queue.lifecycle import Event, State
 from coordinator.store.engine import Connection
 from coordinator.store.rows import JobEventRow, JobView, StatusNumbers
 from shared.ids import day_of
@@ -54,11 +55,11 @@ _SAME_REQUEST = text(f"""
     ORDER BY r.created_at DESC LIMIT 1
 """)  # noqa: S608  # names of ours
 _NUMBERS = text("""
-    SELECT state, count(*) AS jobs, 0 AS tokens_in, 0 AS tokens_out FROM jobs GROUP BY state
+    SELECT state, worker_pk, count(*) AS jobs, 0 AS tokens_in, 0 AS tokens_out FROM jobs GROUP BY state, worker_pk
     UNION ALL
-    SELECT state, sum(jobs), sum(tokens_in), sum(tokens_out) FROM tallies GROUP BY state
+    SELECT state, NULL, sum(jobs), sum(tokens_in), sum(tokens_out) FROM tallies GROUP BY state
     UNION ALL
-    SELECT 'paid', coalesce(sum(total), 0), 0, 0 FROM payout_batches WHERE state = 'paid'
+    SELECT 'paid', NULL, coalesce(sum(total), 0), 0, 0 FROM payout_batches WHERE state = 'paid'
 """)
 
 
@@ -111,11 +112,15 @@ async def job_events(conn: Connection, id_: UUID) -> list[JobEventRow]:
 
 async def status_numbers(conn: Connection) -> StatusNumbers:
     """What the swarm does and did: live jobs are counted, ended ones were summed when they ended."""
-    rows = {row.state: row for row in await conn.execute(_NUMBERS)}
-    counts = {state.value: int(rows[state].jobs) if state in rows else 0 for state in State}
-    tokens_in = sum(int(rows[state].tokens_in) for state in TERMINAL if state in rows)
-    tokens_out = sum(int(rows[state].tokens_out) for state in TERMINAL if state in rows)
-    return StatusNumbers(**counts, tokens_in=tokens_in, tokens_out=tokens_out, paid=int(rows["paid"].jobs))
+    counts: Counter[str] = Counter({state.value: 0 for state in State})
+    running: Counter[str] = Counter()
+    tokens_in = tokens_out = 0
+    for row in await conn.execute(_NUMBERS):
+        counts[row.state] += int(row.jobs)
+        tokens_in, tokens_out = tokens_in + int(row.tokens_in), tokens_out + int(row.tokens_out)
+        if row.worker_pk is not None:
+            running[row.worker_pk] += int(row.jobs)
+    return StatusNumbers(**counts, tokens_in=tokens_in, tokens_out=tokens_out, running=dict(running))
 
 
 def _view(row: Any) -> JobView:

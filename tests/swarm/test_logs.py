@@ -2,11 +2,14 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID, uuid4
 
+import pytest
 import structlog
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from coordinator.observe import jobs as observed
 from tests.swarm.test_at_once import capped, tokyo
 from tests.swarm.whole import Json, Swarm
 
@@ -32,7 +35,7 @@ async def test_each_job_that_ends_is_one_line_which_tells_how(swarm: Swarm) -> N
             await http.delete(f"/hive/jobs/{made.json()['job_id']}")
     found = ends(lines)
     assert [line["state"] for line in found] == ["completed", "completed", "cancelled"]
-    assert all(set(line) - {"request"} == LINE for line in found)
+    assert all(set(line) == LINE | {"request"} for line in found)
     parent = got.headers["x-hive-job-id"]
     assert {line["parent"] for line in found[:2]} == {parent}
     first = found[0]
@@ -48,6 +51,8 @@ async def test_each_job_that_ends_is_one_line_which_tells_how(swarm: Swarm) -> N
     assert 0 <= first["queue_ms"] < 20_000
     assert 0 <= first["run_ms"] < 20_000
     assert (found[2]["job"], found[2]["worker"]) == (made.json()["job_id"], worker.pk)
+    asked = [got.headers["x-request-id"]] * 2 + [made.headers["x-request-id"]]
+    assert [line["request"] for line in found] == asked, "not the one that cancels"
     text = str(found)
     assert not any(said in text for said in ("capital", "Secret", swarm.api_key))
 
@@ -72,4 +77,18 @@ async def test_lines_of_one_request_have_its_id(swarm: Swarm) -> None:
             first, second = await asyncio.gather(*(http.post("/v1/chat/completions", json=CHAT) for _ in range(2)))
     accepted = {line["job"]: line["request"] for line in lines if line["event"] == "jobs are accepted"}
     assert accepted == {got.headers["x-hive-job-id"]: got.headers["x-request-id"] for got in (first, second)}
+    assert {line["job"]: line["request"] for line in ends(lines)} == accepted
+    assert not set(map(UUID, accepted)) & observed._requests.keys()
     assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_of_what_waits_for_ever_nothing_is_known_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observed, "KNOWN", 3)
+    monkeypatch.setattr(observed, "_requests", {})
+    jobs = [uuid4() for _ in range(5)]
+    observed.asked(jobs[:1])
+    assert not observed._requests, "a batch's lines are asked for by no request"
+    for job in jobs:
+        with structlog.contextvars.bound_contextvars(request=f"req_{job}"):
+            observed.asked([job])
+    assert observed._requests == {job: f"req_{job}" for job in jobs[2:]}
