@@ -103,7 +103,7 @@ class EventReader:
     def _is_told(self, event: Event) -> bool:
         if not isinstance(event, Token):
             return False
-        is_told = event.index <= self._told
+        is_told = event.index <= self._told and event.count > 0
         self._told = max(self._told, event.index)
         return is_told
 

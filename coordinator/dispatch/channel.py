@@ -165,7 +165,7 @@ class Channel:
         (another coordinator had it made anew, knowing less) must not look like the rest of it."""
         if not self.ended:
             stands = view.result_text is None or view.result_text.startswith(self.text)
-            self.events.append(Ended(len(self.events) + 1, view if stands else _made_anew(view)))
+            self.events.append(Ended(len(self.events) + 1, view if stands else made_anew(view)))
 
     def append(self, ids: Sequence[int], text: str, logprobs: Sequence[Logprob] = ()) -> None:
         """These tokens and this text follow what is there."""
@@ -176,7 +176,8 @@ class Channel:
         self.events.append(Token(len(self.events) + 1, len(self.ids) - 1, text, len(ids), told, list(logprobs)))
 
 
-def _made_anew(view: JobView) -> JobView:
+def made_anew(view: JobView) -> JobView:
+    """The end of a job as it is told to those who read the beginning of another answer."""
     why = (
         "Another worker had to make this answer anew, and it begins differently from what was streamed; "
         f"GET /hive/jobs/{view.id} tells all of it."

@@ -27,15 +27,13 @@ class GoingAway(Unavailable):
 
 
 class Reader:
-    """One reader of a job's events, from the first on or from where `seek` puts it; ends after `Ended`, or raises GoingAway
-    once the relay has stopped."""
+    """One reader of a job's events, from the first on; ends after `Ended`, or raises GoingAway once the relay has stopped."""
 
     def __init__(self, relay: "Relay", channel: Channel, *, attached: bool) -> None:
         self.job_id = channel.job_id
         self.attached = attached
         self.position = 0
         self.news = asyncio.Event()
-        self._ahead = False
         self._relay = relay
         self._channel = channel
 
@@ -69,22 +67,11 @@ class Reader:
     def next_event(self) -> JobEvent | None:
         """The next event if it is there already, without waiting."""
         if self.position >= len(self._channel.events):
-            if not (self._ahead and self.ended):
-                return None
-            self.position = len(self._channel.events) - 1
-        self._ahead = False
+            return None
         event = self._channel.events[self.position]
         self.position += 1
         self._relay.was_read(self.job_id, self.position)
         return event
-
-    def seek(self, after_id: int) -> None:
-        """The next event is the one after the event `after_id` (0: the first); the end is told again to whoever names
-        it, or an id that this log, begun anew after a restart, does not have. Of a log that is not here yet it is waited
-        for."""
-        most = len(self._channel.events) - self._channel.ended
-        self._ahead = not self._channel.events
-        self.position = max(after_id, 0) if self._ahead else min(max(after_id, 0), most)
 
     def close(self) -> None:
         """Stops reading; where the last attached reader of an unfinished job leaves, the job is cancelled."""

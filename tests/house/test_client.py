@@ -145,7 +145,7 @@ def test_both_clients_have_every_method() -> None:
 
 def test_each_event_on_the_wire_is_read_whole() -> None:
     worker = WorkerPublic("ab" * 32, "@kitchen", "841e805ffffffff", ["IT"], "seedling")
-    lines = event_bytes(Status(1, State.ASSIGNED, worker, 1)) + event_bytes(TokenTold(2, 4, "Hi", 5))
+    lines = event_bytes(Status(1, State.ASSIGNED, worker, 1), 1) + event_bytes(TokenTold(2, 4, "Hi", 5), 2)
     moved, token = EventReader().feed(lines)
     assert moved == Moved("assigned", 1, ServingWorker(**msgspec.to_builtins(worker)))
     assert token == Token(4, "Hi", 5)
@@ -156,7 +156,7 @@ def test_each_event_on_the_wire_is_read_whole() -> None:
 @pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_each_end_on_the_wire_is_read_whole(state: State) -> None:
     reader = EventReader()
-    (event,) = reader.feed(event_bytes(Ended(3, ended(state, error_message="It was so."))))
+    (event,) = reader.feed(event_bytes(Ended(3, ended(state, error_message="It was so.")), 3))
     assert reader.ended
     assert isinstance(event, Done if state is State.COMPLETED else Failed)
     assert event.job.status == state

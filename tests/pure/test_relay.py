@@ -113,18 +113,8 @@ async def test_a_reader_gets_everything_from_the_first_event_to_the_end() -> Non
     relay.end(view())
     events = await reading
     assert [type(event) for event in events] == [Status, Token, Token, Ended]
-    reader.seek(2)
-    assert [event.id async for event in reader] == [3, 4]
     reader.close()
     assert relay.followed() == ([], [])
-
-
-async def test_the_end_is_told_to_whoever_names_an_event_that_a_new_log_does_not_have() -> None:
-    relay = Relay(never)
-    reader = relay.open(JOB, attached=False)
-    relay.end(view())
-    reader.seek(5)
-    assert [event.id async for event in reader] == [1]
 
 
 def test_nothing_comes_after_the_end() -> None:

@@ -118,7 +118,8 @@ async def test_a_reader_of_events_goes_on_anywhere_with_its_last_id(fleet: Fleet
         rests = await asyncio.gather(*following)
     for rest in rests:
         whole = [*begun, *rest]
-        assert [int(id_) for id_, _ in whole] == list(range(1, len(whole) + 1))
+        ids = [int(id_) for id_, _ in whole]
+        assert ids == sorted(set(ids))
         told = [json.loads(data) for _, data in whole]
         assert "".join(one["text"] for one in told if "text" in one) == SAYS
         assert told[-1]["result_text"] == SAYS

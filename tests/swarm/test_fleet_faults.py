@@ -1,6 +1,7 @@
 """Several coordinators when something goes wrong between them: workers move and die, the bus is away, loses and repeats."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -9,13 +10,14 @@ from uuid import UUID
 import pytest
 
 from coordinator.dispatch import watch
-from coordinator.dispatch.between import Message
+from coordinator.dispatch.between import Message, Said
 from coordinator.dispatch.channel import Token
 from coordinator.store.engine import Engine
 from shared.protocol.messages import CloseCode, Held, Tokens
 from tests.support_nats import NatsServer, nats
 from tests.support_wait import eventually
 from tests.swarm.fleet import CHAT, SAYS, STREAM, Fleet, Spoil, connected, coordinators, fleet, texts, worker_of
+from tests.swarm.test_fleet import events_of
 
 __all__ = ["fleet", "nats"]
 
@@ -164,6 +166,30 @@ async def test_streams_are_whole_though_every_other_message_is_lost(
                 return "".join([part async for part in texts(stream.aiter_lines())])
 
         assert await asyncio.gather(*(one() for _ in range(12))) == [SAYS] * 12
+
+
+async def test_events_bring_all_words_though_the_bus_loses_those_that_it_likes(
+    engine: Engine, database_url: str, tmp_path: Path, nats: NatsServer
+) -> None:
+    """Whoever puts the texts of the token events together has the answer, also after a break."""
+
+    def mute(message: Message) -> list[Message]:
+        late = isinstance(message, Said) and any(isinstance(e, Token) and e.index > 9 for e in message.events)
+        return [] if late else [message]
+
+    async with coordinators(database_url, tmp_path, nats.url, spoil=mute) as (here, there):
+        worker = worker_of(there, gate=asyncio.Event())
+        assert worker.gate is not None
+        async with worker.connected(there.url), here.client() as http:
+            made = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()["job_id"]
+            begun = await events_of(http, made, most=3)
+            worker.gate.set()
+            rest = await events_of(http, made, last=begun[-1][0])
+            again = await events_of(http, made, last=rest[0][0])
+    told = [json.loads(data) for _, data in (*begun, *rest)]
+    assert "".join(one["text"] for one in told if "text" in one) == SAYS
+    assert told[-1]["result_text"] == SAYS
+    assert again == rest[1:]
 
 
 async def test_two_coordinators_without_a_bus_are_a_fleet_too(
