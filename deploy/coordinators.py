@@ -39,9 +39,10 @@ class Coordinators:
         pids = [child.pid for child in self.children]
         return pids if len(pids) > 1 else pids[0]
 
-    def url_of(self, worker: int) -> str:
-        """The coordinator that the worker of this number connects to: they are spread over all."""
-        return self.urls[worker % len(self.urls)]
+    def urls_of(self, worker: int) -> list[str]:
+        """The coordinators that the worker of this number connects to, its own first: workers are spread over all."""
+        own = worker % len(self.urls)
+        return [*self.urls[own:], *self.urls[:own]]
 
     def listens(self, number: int) -> bool:
         """Whether coordinator `number` (from 0) has said so itself: whatever else answers on its port is not it."""

@@ -228,7 +228,9 @@ class Swarm:
         return Child("ledger", argv, _environment({}), self.layout.logs / "ledger.log")
 
     def _worker(self, number: int) -> Child:
-        argv = [sys.executable, "-m", "shared", "worker", "join", "--coordinator", self.coordinators.url_of(number)]
+        own, *others = self.coordinators.urls_of(number)
+        argv = [sys.executable, "-m", "shared", "worker", "join", "--coordinator", own]
+        argv += ["--set", f"elsewhere={','.join(others)}"] if others else []
         argv += ["--server-key", self.server_pk, "--cell", self.plan.cells[number]]
         argv += ["--model", self.plan.model, "--ready-file", str(self._worker_ready(number))]
         argv += ["--max-tps", str(self.plan.max_tps)] if self.plan.max_tps else []

@@ -71,10 +71,10 @@ class Daemon:
         look: Look | None = None,
     ) -> None:
         self._home, self._chosen, self._who, self._clock, self._probe = home, chosen, who, clock, probe
-        self._url = websocket_url(chosen.coordinator)
         self._wishes = chosen.policy.wishes()
         self._shelf = Shelf(home, chosen, models, self._models_changed, lambda: self._jobs.models)
-        self._link = Link(self._url, who.key, self, clock)
+        url, *more = map(websocket_url, (chosen.coordinator, *chosen.elsewhere))
+        self._link = Link(url, who.key, self, clock, more)
         self._jobs = Jobs(
             self._shelf.served, Outbox(home / "outbox"), who.key,
             slots=chosen.slots, say=self._link.say, changed=self._touch, clock=clock, use=self._shelf.use,
@@ -175,14 +175,15 @@ class Daemon:
 
     def challenged(self, server_pk: str, skew_ms: int) -> str | None:
         """Pins the coordinator's key at the first meeting; a sentence if it is not the one expected."""
-        host = urlsplit(self._url).netloc
-        expected = self._chosen.server_key or pinned_key(self._home, host) or ""
+        host, fleet = self._link.host, (self._chosen.coordinator, *self._chosen.elsewhere)
+        known = (pinned_key(self._home, one) for one in (host, *(urlsplit(url).netloc for url in fleet)))
+        expected = self._chosen.server_key or next(filter(None, known), "")
         if not fits_pin(expected, server_pk):
             return (
                 f"the coordinator at {host} shows the key {fingerprint(server_pk)}, which is not the one expected; if "
                 "its operator confirms the new key, give it with --server-key"
             )
-        if not expected:
+        if not self._chosen.server_key and pinned_key(self._home, host) is None:
             pin(self._home, host, server_pk)
             _LOG.info("coordinator_key_pinned", host=host, fingerprint=fingerprint(server_pk))
         self._server_pk, self._skew_ms = server_pk, skew_ms

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import random
 from typing import Final, Protocol, assert_never
@@ -63,11 +64,13 @@ class Listener(Protocol):
 
 
 class Link:
-    """Sessions with one coordinator, one after the other. `clock` gives ms since 1970 UTC; `sent` and `received` count
-    the bytes of messages since the start."""
+    """Sessions with one coordinator, one after the other, or with those of its fleet in turn, where it knows `more`. `clock`
+    gives ms since 1970 UTC; `sent` and `received` count the bytes of messages since the start."""
 
-    def __init__(self, url: str, key: SigningKey, listener: Listener, clock: Callable[[], int]) -> None:
-        self._url, self._key = url, key
+    def __init__(
+        self, url: str, key: SigningKey, listener: Listener, clock: Callable[[], int], more: Sequence[str] = ()
+    ) -> None:
+        self._urls, self._key = deque([url, *more]), key
         self._listener, self._clock = listener, clock
         self._socket: ClientConnection | None = None
         self._end: WorkerEnd | None = None
@@ -76,6 +79,11 @@ class Link:
         self.open = False
         self.failures = self.sent = self.received = 0
 
+    @property
+    def host(self) -> str:
+        """The host and port of the coordinator that it is connected to, or connects to next."""
+        return urlsplit(self._urls[0]).netloc
+
     async def run(self) -> None:
         """Keeps a session open for ever, with back-off and jitter; raises LinkRefusedError."""
         while True:
@@ -83,15 +91,17 @@ class Link:
             welcomed = await self.one_session()
             lasted = asyncio.get_running_loop().time() - since
             self.failures = 0 if welcomed and lasted >= SETTLED_S else self.failures + 1
+            self._urls.rotate(-1)
             await asyncio.sleep(self._pause())
 
     async def one_session(self) -> bool:
         """Connects and stays until the session is over; whether it was ever open. Raises LinkRefusedError."""
-        parts = urlsplit(self._url)
+        url = self._urls[0]
+        parts = urlsplit(url)
         was_open = False
         try:
             async with connect(
-                self._url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=FRAME_BYTES + 64,
+                url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=FRAME_BYTES + 64,
                 open_timeout=OPEN_S, close_timeout=1, ping_interval=None,
                 proxy=None if is_loopback(parts.hostname or "") else True,
             ) as socket:  # fmt: skip
@@ -209,7 +219,7 @@ class Link:
         asked, self._reconnect_ms = self._reconnect_ms, None
         if asked is not None:
             return asked / 1000 * (0.75 + random() / 2)  # noqa: S311 - jitter, no secret
-        return back_off(self.failures, random())  # noqa: S311 - jitter, no secret
+        return back_off(-(-self.failures // len(self._urls)), random())  # noqa: S311 - jitter, no secret
 
 
 def back_off(failures: int, chance: float) -> float:

@@ -28,7 +28,7 @@ _CHOICES: Final = {
     "limits.ionice": "normal, low or idle",
     "policy.wanted": "never, load or fetch",
 }
-_LISTS: Final = {"models": ",", "quiet_hours": ",", "pause_for": ",", "refuse": "\n"}
+_LISTS: Final = {"models": ",", "elsewhere": ",", "quiet_hours": ",", "pause_for": ",", "refuse": "\n"}
 
 
 class SettingsError(HiveError):
@@ -100,12 +100,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `cell` is the H3 cell at resolution 7 as text; `context` is tokens for each slot (0: as the model was trained, 8 192 at
     most); `threads` 0 is by the machine and the model; `max_tps` caps the tokens per second over all slots, 0 is no cap;
-    `server_key` is a coordinator's public key (hex) or its fingerprint, empty to trust the first that is seen; `openai`
-    are servers of the owner's whose models are offered too.
+    `elsewhere` are more coordinators of the same fleet, which has one key, for when the first is out of reach; `server_key` is
+    that public key (hex) or its fingerprint, empty to trust the first that is seen; `openai` are servers of the owner's whose
+    models are offered too.
     """
 
     cell: str
     coordinator: str = "http://127.0.0.1:8080"
+    elsewhere: tuple[str, ...] = ()
     server_key: str = ""
     handle: str | None = None
     jobs: bool = True
@@ -222,7 +224,8 @@ def _named(problem: str) -> str:
 
 
 def _checked(found: Settings) -> Settings:
-    websocket_url(found.coordinator)
+    for address_ in (found.coordinator, *found.elsewhere):
+        websocket_url(address_)
     if not found.models and not found.openai:
         raise SettingsError("name at least one model to serve: --model ID")
     others = [name for upstream in found.openai for name in upstream.models]
