@@ -22,6 +22,7 @@ from coordinator.api.told import courier_of
 from coordinator.batch import rounds
 from coordinator.bus import bus_of, subject_name
 from coordinator.dispatch import elsewhere, ending, loops, register, watch
+from coordinator.dispatch.between import Adrift
 from coordinator.dispatch.hub import Hub
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.socket import worker_socket
@@ -222,6 +223,8 @@ async def _swept(hive: Hive, reach: Reach) -> sweep.Swept:
     if not swept.more:
         reach.swept(since, now, _now())
     hive.hub.wake_ids(swept.let_in)
+    if swept.adrift:
+        hive.dispatch.bus.tell(Adrift(list(swept.adrift)))
     return swept
 
 

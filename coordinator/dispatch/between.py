@@ -47,6 +47,12 @@ class Over(Struct, frozen=True, tag="over"):
     jobs: list[UUID]
 
 
+class Adrift(Struct, frozen=True, tag="adrift"):
+    """The leases of these jobs ran out, and the teller knows no word of them: whoever does, hands it on."""
+
+    jobs: list[UUID]
+
+
 class Drop(Struct, frozen=True, tag="drop"):
     """Coordinator `by` wants this job cancelled, for a reason, by the one that has its worker; it waits for the word that
     the job is over."""
@@ -71,4 +77,4 @@ class Left(Struct, frozen=True, tag="left"):
     workers: list[str]
 
 
-Message = Work | Follow | Said | Over | Drop | Joined | Left
+Message = Work | Follow | Said | Over | Adrift | Drop | Joined | Left

@@ -7,7 +7,8 @@ from typing import Final, assert_never
 import structlog
 
 from coordinator.dispatch import ending
-from coordinator.dispatch.between import Drop, Follow, Joined, Left, Message, Over, Reading, Said, Work
+from coordinator.dispatch.between import Adrift, Drop, Follow, Joined, Left, Message, Over, Reading, Said, Work
+from coordinator.dispatch.carried import hand_on
 from coordinator.dispatch.state import Dispatch
 from coordinator.dispatch.telling import ask, ask_again, forward, is_strange, log_name
 from coordinator.store.engine import Away
@@ -39,12 +40,15 @@ async def _asking(d: Dispatch) -> None:
 
 
 async def one_round(d: Dispatch) -> None:
-    """Drops what others want dropped, and tells of ends that others made. What fails is found by the next look."""
+    """Hands on what is known of jobs that lost their workers, drops what others want dropped, and tells of ends that others
+    made. What fails is found by the next look."""
     heard = d.heard
     heard.news.clear()
     drops, heard.drops = heard.drops, {}
     over, heard.over = heard.over, set()
+    adrift, heard.adrift = heard.adrift, set()
     try:
+        await hand_on(d, adrift)
         await asyncio.gather(*(_drop(d, drop) for drop in drops.values()))
         if over:
             await ending.announce(d, over)
@@ -72,6 +76,9 @@ def hear(d: Dispatch, message: Message) -> None:
             _said(d, message)
         case Over(jobs=jobs):
             d.heard.over.update(jobs)
+            d.heard.news.set()
+        case Adrift(jobs=jobs):
+            d.heard.adrift.update(job_id for job_id in jobs if d.relay.known(job_id) is not None)
             d.heard.news.set()
         case Drop():
             ending.hush(d, message.job, message.reason)

@@ -35,10 +35,11 @@ gone, and no other gets a job."""
 
 @dataclass(slots=True)
 class Heard:
-    """What other coordinators said and is not done yet: jobs that are over, jobs to drop; and who waits here for the word
-    that a job is over."""
+    """What other coordinators said and is not done yet: jobs that are over, adrift or to drop; and who waits here for the
+    word that a job is over."""
 
     over: set[UUID] = field(default_factory=set)
+    adrift: set[UUID] = field(default_factory=set)
     drops: dict[UUID, Drop] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     awaited: dict[UUID, asyncio.Event] = field(default_factory=dict)

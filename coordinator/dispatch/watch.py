@@ -8,6 +8,7 @@ import structlog
 
 from coordinator.dispatch import register
 from coordinator.dispatch.attempts import Attempt, Stage
+from coordinator.dispatch.carried import hand_on, packed
 from coordinator.dispatch.ending import announce, stop
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.reports import Lost
@@ -106,7 +107,7 @@ async def renew(d: Dispatch) -> None:
     now = d.clock()
     current = [attempt for attempt in d.hub.attempts.everything() if attempt.dropped_at is None]
     attached, _ = d.relay.followed()
-    async with d.engine.begin() as conn:
+    async with alone(d.engine) as conn:  # one statement by one: both together would lock jobs in no order
         still = await moves.renew(
             conn, [attempt.key[:2] for attempt in current], attached, lease_until=now + LEASE, reader_until=now + READER
         )
@@ -119,8 +120,8 @@ async def renew(d: Dispatch) -> None:
 
 
 async def look(d: Dispatch) -> None:
-    """Tells readers and workers of jobs that have ended without this process knowing, and forgets their logs. Raises
-    Away."""
+    """Tells readers and workers of jobs that have ended without this process knowing, and forgets their logs; hands on what
+    is known of those that lost their workers. Raises Away."""
     attached, others = d.relay.followed()
     attempts = d.hub.attempts.everything()
     over = {attempt.job_id for attempt in attempts if attempt.stage is Stage.OVER}
@@ -128,8 +129,10 @@ async def look(d: Dispatch) -> None:
     if known:
         async with alone(d.engine) as conn:
             alive = await held.alive(conn, known)
-        await announce(d, known - alive)
-        d.relay.forget(known - alive)
+        await announce(d, known - alive.keys())
+        d.relay.forget(known - alive.keys())
+        adrift = {id_: made for id_, made in alive.items() if made is not None}
+        await hand_on(d, [id_ for id_, made in adrift.items() if len(packed(d.relay.ids_of(id_)) or b"") > made])
 
 
 def _due(d: Dispatch, attempt: Attempt, session: Session | None) -> int:

@@ -11,6 +11,8 @@ READER: Final = timedelta(seconds=60)
 HANDOVER: Final = timedelta(seconds=5)
 """A job whose time is over while it is computed is ended by its own coordinator, which alone knows what was delivered; one
 that has not done so for this long is not waited for."""
+HANDED: Final = timedelta(seconds=2)
+"""A job whose worker was lost together with its coordinator waits so long for those who read it to say what they have of it."""
 DECLINED: Final = timedelta(milliseconds=500)
 """How long a declined job waits before it is offered again."""
 KEPT: Final = timedelta(hours=24)

@@ -14,7 +14,7 @@ import msgspec
 
 from coordinator.queue import ending
 from coordinator.queue.lifecycle import Event, State, after
-from coordinator.queue.limits import DECLINED
+from coordinator.queue.limits import DECLINED, HANDED
 from coordinator.queue.over import Ends, Over
 from coordinator.settle.partial import NOTHING, Delivered
 from coordinator.store import ended, jobs
@@ -119,8 +119,20 @@ async def repair(
     ends += [(job, ending.cancelled(job, "nobody reads it any more", part(job), now)) for job in orphaned]
     gone = [job for job in lost if after(job.state, Event.LOSE, job.lost + 1) is State.FAILED]
     ends += [(job, ending.lost_for_good(job, LEASE_OVER, part(job), now)) for job in gone]
-    await jobs.requeue(conn, [_back(job, LEASE_OVER, now, lost=True) for job in lost if job not in gone], now)
+    backs = [_adrift(job, now, delivered) for job in lost if job not in gone]
+    await jobs.requeue(conn, backs, now)
     return await ending.end_all(conn, ends, now)
+
+
+def is_adrift(job: Live, delivered: Delivered) -> bool:
+    """Whether others may have more words of a job whose lease ran out than are known here."""
+    return job.state == State.COMPUTING and delivered.words(job) is None
+
+
+def _adrift(job: Live, now: datetime, delivered: Delivered) -> Requeue:
+    """Whoever reads a job says soon what it has of it: until then it is not begun anew."""
+    back = _back(job, LEASE_OVER, now, lost=True, made=delivered.words(job))
+    return msgspec.structs.replace(back, ready_at=now + HANDED) if is_adrift(job, delivered) else back
 
 
 async def cancel(

@@ -23,7 +23,8 @@ BATCH: Final = 500
 
 class Swept(msgspec.Struct, frozen=True):
     """What one round found: `lost` leases (their jobs wait again or failed), `expired` and `orphaned` jobs, `purged`
-    results; `more` says that there is more of it now, `let_in` names the kinds of the parked jobs that were let in."""
+    results; `more` says that there is more of it now, `let_in` names the kinds of the parked jobs that were let in, `adrift`
+    are the jobs that wait again of whose words nothing more is known here."""
 
     lost: int
     expired: int
@@ -31,6 +32,7 @@ class Swept(msgspec.Struct, frozen=True):
     purged: int
     more: bool
     let_in: frozenset[int] = frozenset()
+    adrift: frozenset[UUID] = frozenset()
 
 
 class Verdict(StrEnum):
@@ -43,12 +45,12 @@ class Verdict(StrEnum):
 
 def verdict(job: Live, now: datetime, *, ours: bool = False) -> Verdict | None:
     """What to do with a job now; a job whose time is over is not given to another worker first, and unless it is `ours`
-    its own coordinator, which is alive while the lease is, may end it."""
+    its own coordinator, which is alive while the lease is, may end it: it alone knows what was made of it."""
+    theirs = not ours and job.lease_until is not None and job.lease_until > now
     if job.due_at <= now:
-        waits = job.lease_until is not None and job.lease_until > now and job.due_at + HANDOVER > now
-        return None if waits and not ours else Verdict.EXPIRED
+        return None if theirs and job.due_at + HANDOVER > now else Verdict.EXPIRED
     if job.reader_until is not None and job.reader_until <= now:
-        return Verdict.ORPHANED
+        return None if theirs and job.reader_until + HANDOVER > now else Verdict.ORPHANED
     if job.lease_until is not None and job.lease_until <= now:
         return Verdict.LOST
     return None
@@ -84,7 +86,9 @@ async def one_round(
         await partitions.make_partitions(conn, now.astimezone(UTC).date())
     more = BATCH in (len(due), purged, forgotten, outdated, len(idle))
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
-    return Swept(lost, expired, orphaned, purged, more, frozenset(let_in))
+    over = {one.job.id for one in ends.over}
+    adrift = (job.id for job in found[Verdict.LOST] if job.id not in over and moves.is_adrift(job, told))
+    return Swept(lost, expired, orphaned, purged, more, frozenset(let_in), frozenset(adrift))
 
 
 def _tell(lost: list[Live], ends: Ends) -> None:

@@ -38,16 +38,22 @@ class Delivered(msgspec.Struct, frozen=True):
     """What this coordinator knows of jobs that may be ending before they are whole, and the models' prices.
 
     It is the only one that can count: of a job whose coordinator has died nobody knows more than those who read it
-    elsewhere, and if none does such a job costs nothing.
+    elsewhere, and if none does such a job costs nothing. `carried` are the ids that went out of jobs up to an attempt, packed.
     """
 
     made: Mapping[UUID, Made] = {}
     entries: Mapping[str, Entry] = {}
+    carried: Mapping[UUID, tuple[int, bytes]] = {}
 
     def is_ours(self, job_id: UUID) -> bool:
         """Whether this coordinator has heard the job's worker itself."""
         made = self.made.get(job_id)
         return made is not None and not made.hearsay
+
+    def words(self, job: Live) -> bytes | None:
+        """The ids that went out of this locked job up to its attempt, None if that is not known here."""
+        attempt, ids = self.carried.get(job.id, (0, b""))
+        return ids if attempt == job.attempt and ids else None
 
     def part(self, job: Live) -> Part:
         """What is paid for of this locked job if it ends now: of a named reward the part of the tokens that it was for,

@@ -33,7 +33,10 @@ RECALL = f"""
 """  # noqa: S608  # names of ours
 
 _ids = Batch("w", day="date", id="uuid")
-_ALIVE = text(f"SELECT j.id FROM {_ids.sql} JOIN jobs j ON j.day = w.day AND j.id = w.id")  # noqa: S608  # names of ours
+_ALIVE = text(f"""
+    SELECT j.id, CASE WHEN j.state = 'pending' AND j.lost > 0 THEN coalesce(octet_length(j.made), 0) END AS made
+    FROM {_ids.sql} JOIN jobs j ON j.day = w.day AND j.id = w.id
+""")  # noqa: S608  # names of ours
 
 HOLDER = "SELECT coordinator FROM jobs WHERE day = :day AND id = :id AND lease_until IS NOT NULL"
 
@@ -46,9 +49,11 @@ async def ended_views(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, JobVi
     return {row.id: _view(row) for row in rows}
 
 
-async def alive(conn: Connection, ids: Iterable[UUID]) -> set[UUID]:
-    """Those of these jobs that have not ended."""
-    return set(await conn.scalars(_ALIVE, _ids.bind((day_of(id_), id_) for id_ in ids)))
+async def alive(conn: Connection, ids: Iterable[UUID]) -> dict[UUID, int | None]:
+    """Those of these jobs that have not ended; of one that lost its worker and waits for another, how many bytes of ids it
+    carries."""
+    rows = await conn.execute(_ALIVE, _ids.bind((day_of(id_), id_) for id_ in ids))
+    return {row.id: row.made for row in rows}
 
 
 async def holder(conn: Connection, id_: UUID) -> str | None:

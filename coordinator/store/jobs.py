@@ -132,7 +132,8 @@ _back = Batch(
 REQUEUE = f"""
     WITH back AS (
         UPDATE jobs j SET state = '{INITIAL}', worker_pk = NULL, worker_cell = NULL, lease_until = NULL,
-            lost = j.lost + b.lost, ready_at = b.ready_at, made = coalesce(b.made, j.made),
+            lost = j.lost + b.lost, ready_at = b.ready_at,
+            made = CASE WHEN octet_length(b.made) > coalesce(octet_length(j.made), 0) THEN b.made ELSE j.made END,
             avoid = CASE WHEN b.worker_pk = ANY(j.avoid) THEN j.avoid ELSE j.avoid || b.worker_pk END
         FROM {_back.sql}
         WHERE j.day = b.day AND j.id = b.id AND j.attempt = b.attempt AND j.state <> '{INITIAL}'

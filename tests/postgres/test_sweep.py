@@ -37,14 +37,17 @@ def test_verdict(due: datetime, lease: datetime | None, reader: datetime | None)
     table = [(due, Verdict.EXPIRED), (reader, Verdict.ORPHANED), (lease, Verdict.LOST)]
     wanted = next((told for moment, told in table if moment == PAST), None)
     assert verdict(live(due, lease, reader), NOW, ours=True) is wanted
-    theirs = wanted is Verdict.EXPIRED and lease == FUTURE
+    theirs = wanted in (Verdict.EXPIRED, Verdict.ORPHANED) and lease == FUTURE
     assert verdict(live(due, lease, reader), NOW) is (None if theirs else wanted)
 
 
-def test_a_job_that_its_own_coordinator_does_not_end_is_ended_by_another() -> None:
-    job = live(NOW, NOW + LEASE, None)
+@pytest.mark.parametrize(
+    ("job", "wanted"),
+    [(live(NOW, NOW + LEASE, None), Verdict.EXPIRED), (live(NOW + LEASE, NOW + LEASE, NOW), Verdict.ORPHANED)],
+)
+def test_a_job_that_its_own_coordinator_does_not_end_is_ended_by_another(job: Live, wanted: Verdict) -> None:
     assert verdict(job, NOW + HANDOVER - timedelta(microseconds=1)) is None
-    assert verdict(job, NOW + HANDOVER) is Verdict.EXPIRED
+    assert verdict(job, NOW + HANDOVER) is wanted
 
 
 async def state_of(engine: Engine, id_: UUID) -> State:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from coordinator.dispatch import watch
 from coordinator.dispatch.attempts import Attempt
@@ -13,10 +14,11 @@ from coordinator.dispatch.channel import Ended, Token
 from coordinator.dispatch.state import SILENCE_MS
 from coordinator.queue import moves, sweep
 from coordinator.queue.lifecycle import State
-from coordinator.store import held
+from coordinator.store import held, jobs
 from coordinator.store.engine import Engine
 from shared.protocol.messages import Held
 from tests.postgres.made import lose
+from tests.support_wait import eventually
 from tests.swarm.floor import Floor, opened, rest, serving
 
 
@@ -70,6 +72,27 @@ async def test_an_attempt_that_the_sweep_fenced_is_stopped_and_done_again(floor:
         worker.gate.set()
         view = await floor.ended(job_id)
     assert (view.status, view.result_text, view.attempts) == (State.COMPLETED, "Again.", 2)
+
+
+async def test_what_is_computed_and_what_is_read_here_are_not_locked_together(floor: Floor) -> None:
+    """Whoever locks jobs goes by their ids, or two of them could wait for each other."""
+    worker, kind = floor.worker(gate=asyncio.Event(), slots=1), await floor.kind()
+    async with worker.connected(floor.url):
+        computed = await floor.submit(kind)
+        await worker.offers.get()
+        while (read := (await floor.read(kind)).job_id) > computed:
+            pass
+        async with floor.engine.begin() as conn:
+            await jobs.lock(conn, [read])
+            renewing = asyncio.create_task(watch.renew(floor.dispatch))
+
+            async def waits() -> bool:
+                async with floor.engine.connect() as looking:
+                    return bool(await looking.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+            await eventually(waits, 10, "the renewal at the lock")
+            assert computed in await jobs.lock(conn, [computed])
+        await renewing
 
 
 async def test_leases_are_renewed_while_the_worker_is_there_and_only_then(floor: Floor) -> None:
