@@ -51,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     clients: int = 30
     quick: int = 5
     pace_s: float = 0.12
+    pause_s: float = 0.3
     plant: bool = False
 
 
@@ -97,7 +98,7 @@ def _agents(plan: Plan, stage: Stage, keys: list[SigningKey], cells: list[str], 
 
 
 async def _harmed(plan: Plan, stage: Stage, agents: list[Agent], random: Random) -> Outcome:
-    clients = Clients(stage, Random(random.getrandbits(64)), plan.clients)
+    clients = Clients(stage, Random(random.getrandbits(64)), plan.clients, plan.pause_s)
     nemesis = Nemesis(stage, agents, Random(random.getrandbits(64)), plan.quick)
     over = asyncio.Event()
     engine = connect(stage.database_url)
@@ -135,7 +136,8 @@ async def _harmed(plan: Plan, stage: Stage, agents: list[Agent], random: Random)
     counts["starts of coordinators"] = sum(one.starts for one in stage.coordinators)
     wrong += clients.unlike
     for one in stage.coordinators:
-        wrong += ["a coordinator crashed"] * one.crashes + [f"a coordinator logged: {error}" for error in one.errors()]
+        wrong += ["a coordinator crashed"] * one.crashes
+        wrong += [f"a coordinator said {times} times: {what}" for what, times in one.errors().items()]
     if max(overdue) > OVERDUE_S + 60 / plan.quick:
         wrong.append(f"a lease was over for {max(overdue):.1f} s and nobody saw it")
     return Outcome(counts=counts, harms=nemesis.did, wrong=wrong, overdue_s=max(overdue), settled_s=settled_s)
@@ -168,11 +170,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=30)
     parser.add_argument("--quick", type=int, default=5, help="shorten lease and silence by this; 1: as they are")
     parser.add_argument("--plant", action="store_true", help="take out the fence, to see that it is caught")
-    plan = Plan(**vars(parser.parse_args()))
-    with tempfile.TemporaryDirectory(prefix="hive-chaos-", ignore_cleanup_errors=True) as folder:
-        postgres = EmbeddedPostgres(Path(folder) / "postgres", free_port(), {"max_connections": "120"})
+    parser.add_argument("--keep", type=Path, help="a new folder for logs and database, which stay")
+    given = vars(parser.parse_args())
+    keep, plan = given.pop("keep"), Plan(**given)
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="hive-chaos-", ignore_cleanup_errors=True)
+        folder = keep or Path(stack.enter_context(temporary))
+        postgres = EmbeddedPostgres(folder / "postgres", free_port(), {"max_connections": "120"})
         try:
-            outcome = asyncio.run(run(plan, Path(folder) / "stage", postgres.start()))
+            outcome = asyncio.run(run(plan, folder / "stage", postgres.start()))
         finally:
             postgres.stop()
     print(told(plan, outcome))

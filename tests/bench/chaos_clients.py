@@ -1,6 +1,7 @@
 """Clients of a chaos run, and what each of them wrote down: what was accepted, what it read, and how that ended."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
@@ -13,6 +14,9 @@ from tests.bench.chaos_stage import Stage
 from tests.swarm.scripted import BERLIN, NEW_YORK, ROME
 
 Json = dict[str, Any]
+AGAIN: Final = 60
+"""How often a reader of events comes back: coordinators are away for a while."""
+
 PLACES: Final[list[dict[str, str]]] = [
     {},
     {},
@@ -29,7 +33,7 @@ PLACES: Final[list[dict[str, str]]] = [
 
 class Seen(msgspec.Struct):
     """One request: the job (or parent) that was accepted, the texts that were read of its choices, whether the answer came
-    to its proper end, and whether the client has it behind itself."""
+    to its proper end, whether the client has it behind itself, and the id of the last event that it read."""
 
     what: str
     job_id: str = ""
@@ -37,17 +41,18 @@ class Seen(msgspec.Struct):
     whole: bool = False
     over: bool = True
     status: int = 0
+    last: str = ""
 
 
 class Clients:
-    """So many clients that ask one thing after another, each of another coordinator."""
+    """So many clients that ask one thing after another, each of another coordinator, with pauses of up to `pause_s`."""
 
-    def __init__(self, stage: Stage, random: Random, count: int) -> None:
-        self._stage, self._random, self._count = stage, random, count
+    def __init__(self, stage: Stage, random: Random, count: int, pause_s: float) -> None:
+        self._stage, self._random, self._count, self._pause_s = stage, random, count, pause_s
         self._headers = {"authorization": f"Bearer {stage.api_key}"}
         self._kinds: list[Callable[[Seen, Json, Json], Awaitable[None]]] = [
             self._whole, self._streamed, self._streamed, self._several, self._left, self._job, self._cancelled,
-            self._events,
+            self._events, self._events,
         ]  # fmt: skip
         self.seen: list[Seen] = []
         self.unlike: list[str] = []
@@ -77,7 +82,7 @@ class Clients:
                 await asyncio.sleep(0.2)  # whom it asked is away
             finally:
                 seen.over = True
-            await asyncio.sleep(self._random.uniform(0, 0.3))
+            await asyncio.sleep(self._random.uniform(0, self._pause_s))
 
     def _url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._random.choice(self._stage.coordinators).front.port}{path}"
@@ -148,23 +153,27 @@ class Clients:
         await self._submitted(seen, body, headers)
         if not seen.job_id:
             return
-        async with self._http.stream("GET", self._url(f"/hive/jobs/{seen.job_id}/events"), headers=headers) as answer:
-            async for data in _data(answer):
-                told = json.loads(data)
-                if "result_text" in told:
-                    self._end(seen, told)
-                elif "text" in told:
-                    seen.texts[0] = seen.texts.get(0, "") + told["text"]
+        for _ in range(AGAIN):
+            with contextlib.suppress(httpx.HTTPError):
+                await self._followed(seen, headers)
+            if seen.over:
+                return
+            seen.what = "events, over several connections"
+            await asyncio.sleep(0.3)
 
-    def _end(self, seen: Seen, job: Json) -> None:
-        """The last event has the whole job: where the bus lost words, the rest of the text comes with it alone."""
-        seen.whole = job["status"] == "completed"
-        read, result = seen.texts.get(0, ""), job["result_text"] or ""
-        if seen.whole and read != result:
-            seen.what = "events, the rest with the last"
-            if not result.startswith(read):
-                self.unlike.append(f"job {seen.job_id}: its events began as {read!r}, and end with {result!r}")
-            seen.texts[0] = result
+    async def _followed(self, seen: Seen, headers: Json) -> None:
+        """One connection of a reader of events, to whichever coordinator; it goes on after the last that it got."""
+        url, after = self._url(f"/hive/jobs/{seen.job_id}/events"), {"last-event-id": seen.last} if seen.last else {}
+        last = ""
+        async with self._http.stream("GET", url, headers={**headers, **after}) as answer:
+            async for line in answer.aiter_lines():
+                last = line.removeprefix("id: ") if line.startswith("id: ") else last
+                if line.startswith("data: "):
+                    told, seen.last = json.loads(line.removeprefix("data: ")), last or seen.last
+                    if "text" in told:
+                        seen.texts[0] = seen.texts.get(0, "") + told["text"]
+                    seen.whole = told.get("status") == "completed" and "result_text" in told
+                    seen.over = "result_text" in told or "error" in told
 
     def _answered(self, seen: Seen, answer: httpx.Response) -> None:
         seen.status = answer.status_code

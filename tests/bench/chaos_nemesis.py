@@ -1,9 +1,11 @@
 """Who does harm in a chaos run: one seed, one order of harms, several of them at once, and all of it undone at the end."""
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -18,7 +20,7 @@ class Nemesis:
 
     def __init__(self, stage: Stage, agents: list[Agent], random: Random, quick: int) -> None:
         self._stage, self._agents, self._random = stage, agents, random
-        self._long_s = 60 / quick
+        self._lease_s, self._long_s = 30 / quick, 60 / quick
         self._busy: set[int] = set()
         self._doing: list[asyncio.Task[None]] = []
         self.did: Counter[str] = Counter()
@@ -30,6 +32,7 @@ class Nemesis:
             ("clients delayed", self._delay, lambda: self._coordinator().front),
             ("database cut", self._cut, lambda: self._coordinator().database),
             ("database delayed", self._delay, lambda: self._coordinator().database),
+            *[("coordinator overtaken", self._overtake, self._coordinator)] * 4,
             *[("database held up", self._hold_up, lambda: self._coordinator().database)] * 2,
             ("bus killed", self._kill_bus, lambda: self._stage.nats),
             ("bus cut", self._cut, lambda: self._coordinator().bus),
@@ -115,6 +118,20 @@ class Nemesis:
         line.open.clear()
         await self._a_while(0.8)
         line.open.set()
+
+    async def _overtake(self, one: Process) -> None:
+        """Its database is out of reach for so long that what its workers do is given to others; as soon as one of those is at
+        work on what one of its own has a result of, that comes, late."""
+        one.database.open.clear()
+        with contextlib.suppress(AssertionError):  # nobody had anything to do
+            await eventually(partial(self._is_overtaken, one), 2 * self._lease_s, "a job that was given to another")
+            self.did["results overtaken"] += 1
+        one.database.open.set()
+
+    async def _is_overtaken(self, one: Process) -> bool:
+        late = {key for agent in self._agents if agent.at is one for key, work in agent.held.items() if work.done}
+        busy = {key for agent in self._agents if agent.at is not one for key, work in agent.held.items() if work.sent}
+        return any(job == other and attempt < newer for job, attempt in late for other, newer in busy)
 
     async def _kill_bus(self, nats: Any) -> None:
         nats.kill()

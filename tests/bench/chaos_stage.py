@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy.engine import make_url
@@ -21,7 +23,7 @@ from tests.support_nats import NatsServer
 from tests.support_wait import eventually
 
 REPOSITORY = Path(__file__).parents[2]
-READY_S = 60.0
+READY_S = 120.0
 
 
 class Process:
@@ -60,12 +62,18 @@ class Process:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
-    def errors(self) -> set[str]:
-        """What it has logged as its own errors, whatever became of them."""
-        lines = [line for line in self._log.read_text(errors="replace").splitlines() if '"level": "error"' in line]
-        return {
-            f"{told['event']}: {told.get('error', '')} {told.get('at', '')}" for told in map(msgspec.json.decode, lines)
-        }
+    def errors(self) -> Counter[str]:
+        """What it has logged as its own errors, or said outside of its log, whatever became of it."""
+        found: Counter[str] = Counter()
+        for line in self._log.read_text(errors="replace").splitlines():
+            try:
+                told = msgspec.json.decode(line, type=dict[str, Any])
+            except msgspec.DecodeError:
+                found[line] += bool(line.strip())
+                continue
+            if told.get("level") in ("error", "critical") or "at" in told:
+                found[f"{told['event']}: {told.get('error', '')} {told.get('at', '')}"] += 1
+        return +found
 
     async def ended(self, seconds: float) -> None:
         """Waits so long for its end, and then kills it."""

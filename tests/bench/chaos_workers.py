@@ -68,13 +68,15 @@ class Agent:
     acks: list[tuple[str, int, str, str]] = field(default_factory=list)
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     connection: "Connection | None" = None
+    at: Process | None = None
     connects: int = 0
 
     async def run(self) -> None:
         """Connects again for ever, each time to another coordinator."""
         self.awake.set()
         while True:
-            self.line.target = self.random.choice(self.coordinators).port
+            self.at = self.random.choice(self.coordinators)
+            self.line.target = self.at.port
             with contextlib.suppress(OSError, WebSocketException, TimeoutError, AssertionError):
                 await self._session()
             await asyncio.sleep(self.random.uniform(0.1, 0.5))
