@@ -95,7 +95,7 @@ class Secured(Client):
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(*GONE):
             if self._transport is not None:
-                self._transport.close()
+                self._transport.close()  # type: ignore[no-untyped-call]  # upstream says nothing of it
 
 
 class Nats:
