@@ -102,7 +102,7 @@ class World:
 
     async def live(self) -> set[UUID]:
         async with self.engine.connect() as conn:
-            return await held.alive(conn, [job.id for job in self.jobs])
+            return set(await held.alive(conn, [job.id for job in self.jobs]))
 
     async def submit(self, shop: Shop, choices: int, reward: int | None) -> None:
         """One request for so many answers, if its key and its account can pay for them."""

@@ -176,4 +176,4 @@ async def test_only_what_a_worker_still_holds_is_recalled(floor: Floor) -> None:
             alive = await held.alive(conn, [job_id, uuid4()])
             views = await held.ended_views(conn, [job_id])
     assert [(one.job.id, one.job.attempt) for one in mine] == [(job_id, 0)]
-    assert (others, alive, views) == ([], {job_id}, {})
+    assert (others, alive, views) == ([], {job_id: None}, {})
