@@ -222,7 +222,7 @@ async def _swept(hive: Hive, reach: Reach) -> sweep.Swept:
     swept = await sweep.one_round(hive.engine, now, partial(ending.delivered, hive.dispatch), since)
     if not swept.more:
         reach.swept(since, now, _now())
-    hive.hub.wake_ids(swept.let_in)
+    hive.hub.wake_ids(swept.again)
     if swept.adrift:
         hive.dispatch.bus.tell(Adrift(list(swept.adrift)))
     return swept

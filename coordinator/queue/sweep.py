@@ -23,15 +23,15 @@ BATCH: Final = 500
 
 class Swept(msgspec.Struct, frozen=True):
     """What one round found: `lost` leases (their jobs wait again or failed), `expired` and `orphaned` jobs, `purged`
-    results; `more` says that there is more of it now, `let_in` names the kinds of the parked jobs that were let in, `adrift`
-    are the jobs that wait again of whose words nothing more is known here."""
+    results; `more` says that there is more of it now, `again` names the kinds of the jobs that wait again and of
+    the parked jobs that were let in, `adrift` are those that wait again of whose words nothing more is known here."""
 
     lost: int
     expired: int
     orphaned: int
     purged: int
     more: bool
-    let_in: frozenset[int] = frozenset()
+    again: frozenset[int] = frozenset()
     adrift: frozenset[UUID] = frozenset()
 
 
@@ -87,8 +87,10 @@ async def one_round(
     more = BATCH in (len(due), purged, forgotten, outdated, len(idle))
     lost, expired, orphaned = (len(found[v]) for v in (Verdict.LOST, Verdict.EXPIRED, Verdict.ORPHANED))
     over = {one.job.id for one in ends.over}
-    adrift = (job.id for job in found[Verdict.LOST] if job.id not in over and moves.is_adrift(job, told))
-    return Swept(lost, expired, orphaned, purged, more, frozenset(let_in), frozenset(adrift))
+    back = [job for job in found[Verdict.LOST] if job.id not in over]
+    adrift = frozenset(job.id for job in back if moves.is_adrift(job, told))
+    again = frozenset(let_in | {job.kind_id for job in back})
+    return Swept(lost, expired, orphaned, purged, more, again, adrift)
 
 
 def _tell(lost: list[Live], ends: Ends) -> None:

@@ -179,8 +179,8 @@ async def test_what_was_locked_when_its_turn_came_is_let_in_by_the_sweep(engine:
         assert isinstance(done, moves.Cancelled)
         assert done.let_in == set()
     assert await ready(shop, NOW + SECOND) == []
-    assert (await sweep.one_round(engine, NOW + SECOND)).let_in == {shop.kind.id}
-    assert (await sweep.one_round(engine, NOW + SECOND)).let_in == frozenset()
+    assert (await sweep.one_round(engine, NOW + SECOND)).again == {shop.kind.id}
+    assert (await sweep.one_round(engine, NOW + SECOND)).again == frozenset()
     assert await ready(shop, NOW + SECOND) == [second]
 
 
