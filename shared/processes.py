@@ -1,6 +1,7 @@
 """What a process asks of the machine it runs on: a port that nobody has, children that die with it, a quick loop."""
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import signal
@@ -28,6 +29,20 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def raise_open_files() -> int | None:
+    """Lets this process open as many files and sockets as it may at most; returns how many that is, None where the system
+    does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means a number of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> Callable[[], None] | None:

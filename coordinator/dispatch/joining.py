@@ -58,7 +58,7 @@ def is_ours(host: str, public_host: str) -> bool:
 async def _registered(d: Dispatch, hello: WorkerHello, cell: int, countries: list[str]) -> WorkerRow:
     said, now = hello.capabilities, d.clock()
     await register.see_models(d, known_offers(said.models, d.catalogue))
-    async with quick(d.engine) as conn:
+    async with d.joins, quick(d.engine) as conn:
         return await workers.upsert_worker(
             conn,
             pk=hello.worker_pk,

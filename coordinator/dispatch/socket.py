@@ -19,8 +19,8 @@ from shared.protocol.coordinator_end import CoordinatorEnd, HelloReceived
 from shared.protocol.messages import SUBPROTOCOL, CloseCode, WorkerHello
 
 HANDSHAKE_S: Final = 10
-HANDSHAKES_PER_ADDRESS: Final = 64
-HANDSHAKES: Final = 512
+HANDSHAKES_PER_ADDRESS: Final = 256
+"""A proxy before the coordinator is one address too."""
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ Socket = WebSocket[Any, Any, Any]
 async def worker_socket(socket: Socket, d: Dispatch) -> None:
     """Serves one worker until either side ends the session; never raises for what the worker does."""
     address = socket.client.host if socket.client else ""
-    if sum(d.handshakes.values()) >= HANDSHAKES or d.handshakes.get(address, 0) >= HANDSHAKES_PER_ADDRESS:
+    if d.handshakes.get(address, 0) >= HANDSHAKES_PER_ADDRESS:
         await _end(socket, closed(CloseCode.OVERLOAD, "too many workers are joining; try again in a moment"))
         return
     d.handshakes[address] = d.handshakes.get(address, 0) + 1
@@ -61,9 +61,10 @@ async def _handshake(socket: Socket, d: Dispatch) -> Session | None:
     if not joining.is_ours(host, d.public_host):
         await _end(socket, closed(CloseCode.UNAUTHENTICATED, "this host is not served here"))
         return None
-    end = CoordinatorEnd(d.key, d.public_host or host, now=d.now_ms(), entropy=os.urandom(64))
     try:
         async with asyncio.timeout(HANDSHAKE_S):
+            await _turn(d)
+            end = CoordinatorEnd(d.key, d.public_host or host, now=d.now_ms(), entropy=os.urandom(64))
             await socket.accept(subprotocols=SUBPROTOCOL)
             hello = await _hello(socket, d, end)
             return None if hello is None else await _welcome(socket, d, end, hello)
@@ -72,12 +73,19 @@ async def _handshake(socket: Socket, d: Dispatch) -> Session | None:
     return None
 
 
+async def _turn(d: Dispatch) -> None:
+    """Waits for a turn: of all who shake hands a few go on before everything else has its turn, thousands may come at once."""
+    async with d.turns:
+        await asyncio.sleep(0)
+
+
 async def _hello(socket: Socket, d: Dispatch, end: CoordinatorEnd) -> WorkerHello | None:
     for frame in end.open():
         await socket.send_bytes(frame)
     data = await _receive(socket)
     if data is None:
         return None
+    await _turn(d)
     for event in end.receive(data, d.now_ms()):
         if isinstance(event, HelloReceived):
             return event.hello

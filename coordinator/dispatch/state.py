@@ -32,6 +32,12 @@ QUIET_MS: Final = 8_000
 """A worker that says nothing for this long has missed a heartbeat, and three seconds more: one whose answer a client reads is
 gone, and no other gets a job."""
 
+TURNS: Final = 4
+"""So many steps of handshakes, of half a millisecond each, are taken before everything else has its turn."""
+
+JOINS: Final = 8
+"""So many workers are written into the register at the same time: each takes a connection."""
+
 
 @dataclass(slots=True)
 class Heard:
@@ -72,6 +78,8 @@ class Dispatch:
     short: dict[str, int] = field(default_factory=dict)
     asked: dict[str, list[int]] = field(default_factory=dict)
     handshakes: dict[str, int] = field(default_factory=dict)
+    turns: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, TURNS))
+    joins: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, JOINS))
     taking: set[asyncio.Task[None]] = field(default_factory=set)
     seen: dict[tuple[str, str], datetime] = field(default_factory=dict)
 

@@ -28,6 +28,11 @@ EXTENSION: Final = "hive.wire"
 WRITE_S: Final = 10.0
 """A worker that takes nothing of what waits for it for so long is cut off."""
 
+MOST_OPENING: Final = 512
+"""While so many websockets are not served yet others are refused before they cost anything: whoever comes tries again later."""
+
+BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
 BINARY: Final = 0x82
 MASKED: Final = 0x80
 SHORT, LONG, LONGER = 125, 126, 127
@@ -54,7 +59,10 @@ class _Nowhere:
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """One websocket: an ASGI app's until `serve` is called, which that app then leaves open."""
+    """One websocket: an ASGI app's until `serve` is called, which that app then leaves open. `opening` counts those that are
+    not served yet."""
+
+    opening = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,6 +72,7 @@ class Wire(WebSocketsSansIOProtocol):
         self._messages: list[bytes | str] = []
         self._said = 0
         self._stuck: asyncio.TimerHandle | None = None
+        self._counted = False
 
     def serve(self, sink: Sink) -> None:
         """From now on all that comes goes to the sink, first what came already; the app has no part in it any more."""
@@ -71,6 +80,7 @@ class Wire(WebSocketsSansIOProtocol):
         early: list[Any] = [e.get("bytes") or e.get("text") or "" for e in events if e["type"] == "websocket.receive"]
         self._sink, self.queue = sink, _Nowhere()  # type: ignore[assignment]  # four queues and an event for each worker
         del self.scope, self.request, self.response
+        self._uncount()
         self.resume()
         if early:
             sink.heard(early)
@@ -121,6 +131,8 @@ class Wire(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: Any = self.scope["extensions"]
             extensions[EXTENSION] = self
+            self._counted = True
+            Wire.opening += 1
 
     async def run_asgi(self) -> None:
         """The app's part: the handshake, or a refusal."""
@@ -138,7 +150,11 @@ class Wire(WebSocketsSansIOProtocol):
         """Takes bytes: cuts whole binary frames out, and leaves all else to the library, a whole frame at a time; one that is
         too large is refused at once."""
         if not self.handshake_initiated:
-            super().data_received(data)
+            if Wire.opening < MOST_OPENING:
+                super().data_received(data)
+            elif not self.transport.is_closing():
+                self.transport.write(BUSY)
+                self.transport.close()
             return
         found: bytes | bytearray = data
         if self._rest:
@@ -182,6 +198,7 @@ class Wire(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The line is gone."""
         super().connection_lost(exc)
+        self._uncount()
         self._forget_stuck()
         self._ended()
 
@@ -211,6 +228,10 @@ class Wire(WebSocketsSansIOProtocol):
         if self._messages and self._sink is not None and not self.close_sent:
             messages, self._messages = self._messages, []
             self._sink.heard(messages)
+
+    def _uncount(self) -> None:
+        Wire.opening -= self._counted
+        self._counted = False
 
     def _ended(self) -> None:
         if self._sink is not None and not self._over:

@@ -20,6 +20,7 @@ import uvloop
 from nacl.signing import SigningKey
 
 from shared.catalogue import catalogue
+from shared.processes import raise_open_files
 from shared.protocol.messages import SUBPROTOCOL, Capabilities, Hardware, Heartbeat, ModelOffer
 from shared.protocol.worker_end import ChallengeReceived, Welcomed, WorkerEnd
 from tests.swarm.scripted import now_ms
@@ -198,6 +199,7 @@ class Swarm:
 
 async def main() -> None:
     """Connects, beats, and tells."""
+    raise_open_files()
     line = await asyncio.to_thread(sys.stdin.readline)
     swarm = Swarm(msgspec.json.decode(line))
     beating = asyncio.create_task(swarm.beating())

@@ -224,3 +224,18 @@ class _Clock:
     def call_later(self, *asked: Any) -> asyncio.TimerHandle:
         self._timers.append(asked)
         return asyncio.get_running_loop().call_later(3600, lambda: None)
+
+
+async def test_too_many_at_once_are_refused_before_they_cost_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Wire.opening
+    wire, _, _ = await served()
+    assert Wire.opening == before
+    monkeypatch.setattr(module, "MOST_OPENING", before)
+    config = wire.config
+    refused, transport = Wire(config, ServerState(), {}), Transport()
+    refused.connection_made(transport)
+    for _ in range(2):
+        refused.data_received(b"GET /hive/worker HTTP/1.1\r\n\r\n")
+    assert (transport.out, transport.asked) == ([module.BUSY], ["close"])
+    refused.connection_lost(None)
+    assert Wire.opening == before
