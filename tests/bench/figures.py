@@ -20,9 +20,11 @@ from tests.bench import (
     faces,
     first_token,
     guards,
+    handover,
     idle,
     limits,
     models_list,
+    sockets,
     streams,
     swarm_rates,
 )
@@ -39,6 +41,8 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "guards": guards.measure,
     "limits": limits.measure,
     "idle": idle.measure,
+    "sockets": sockets.measure,
+    "handover": handover.measure,
     "demo": demo.measure,
 }
 
