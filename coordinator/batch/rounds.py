@@ -2,6 +2,7 @@
 at another coordinator. No connection to the database is held from one step to the next."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -20,7 +21,14 @@ log = structlog.get_logger()
 AT_ONCE: Final = 3
 """So many batches one coordinator goes on with at once."""
 
+KEEP_S: Final = 1.5
+"""A turn is prolonged so often; what of it takes long must not be taken for the death of its coordinator."""
+
 IDLE_S: Final = 0.5
+BRISK_S: Final = 0.05
+BRISK: Final = 10
+"""So often whoever has just taken a turn looks sooner for the next one: it may be that of a batch that goes on."""
+
 TIDY_S: Final = 60.0
 LISTED: Final = timedelta(days=90)
 """How long a batch is listed after its end."""
@@ -49,7 +57,7 @@ async def one_round(face: Face) -> bool:
         claimed = await batches.claim(conn, now, now + TURN, 1)
     for batch in claimed:
         try:
-            await turn.take(Work(face, batch, now))
+            await _kept(Work(face, batch, now))
         except OvertakenError:
             log.info("somebody else goes on with a batch", id=str(batch.id))
         except Away:
@@ -57,6 +65,26 @@ async def one_round(face: Face) -> bool:
         except Exception as e:  # noqa: BLE001 - one batch must not take all others, and the coordinator, with it
             log.error("a batch failed", id=str(batch.id), **bug(e))
     return bool(claimed)
+
+
+async def _kept(work: Work) -> None:
+    """Takes a turn, and prolongs it for as long as it takes."""
+    over = asyncio.Event()
+    keeping = asyncio.create_task(_keeping(work, over))
+    try:
+        await turn.take(work)
+    finally:
+        over.set()
+        await keeping
+
+
+async def _keeping(work: Work, over: asyncio.Event) -> None:
+    while not over.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), KEEP_S)
+        if not over.is_set():
+            with suppress(OvertakenError, Away):  # the turn's next step finds that out by itself
+                await work.renew()
 
 
 async def tidy(face: Face) -> bool:
@@ -70,14 +98,15 @@ async def tidy(face: Face) -> bool:
 
 
 async def _working(face: Face) -> None:
+    idle = BRISK
     while True:
         try:
-            busy = await one_round(face)
+            idle = 0 if await one_round(face) else idle + 1
         except Away as e:
             log.warning("away", what="batches", reason=str(e))
-            busy = False
-        if not busy:
-            await asyncio.sleep(IDLE_S)
+            idle = BRISK
+        if idle:
+            await asyncio.sleep(BRISK_S if idle < BRISK else IDLE_S)
 
 
 async def _tidying(face: Face) -> None:

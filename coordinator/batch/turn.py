@@ -25,6 +25,9 @@ from shared.catalogue import names
 POLL: Final = timedelta(seconds=0.5)
 """How soon somebody looks again whether jobs have ended."""
 
+SOON: Final = timedelta(seconds=0.05)
+"""The same where some have just ended: others will, and there is room for more."""
+
 LEFT_OUT: Final = 2_000
 """So many lines are told of at once of which there is nothing to tell."""
 
@@ -58,17 +61,19 @@ async def _validate(work: Work) -> None:
 
 
 async def _go_on(work: Work) -> None:
-    lines = await gathered(work, await work.untold(), None)
+    before = await work.untold()
+    lines = await gathered(work, before, None)
+    told = len(lines) < len(before)
     running = sum(line.job_id is not None for line in lines)
     if work.now < work.batch.feed_at:
-        await _rest(work, running, Pause(work.batch.feed_at, work.batch.short_since))
+        await _rest(work, running, Pause(work.batch.feed_at, work.batch.short_since), told=told)
         return
     room = IN_FLIGHT - len(lines)
     at_end = room >= REFILL and not await taken(work, room)
     unmade = [line for line in await work.untold() if line.job_id is None]
     pause = await fed(work, unmade, running)
     if lines or unmade or not at_end or not await _completed(work):
-        await _rest(work, running, pause)
+        await _rest(work, running, pause, told=told)
 
 
 async def _completed(work: Work) -> bool:
@@ -84,11 +89,12 @@ async def _completed(work: Work) -> bool:
     return True
 
 
-async def _rest(work: Work, running: int, pause: Pause | None) -> None:
-    """Leaves the batch to the next turn."""
+async def _rest(work: Work, running: int, pause: Pause | None, *, told: bool) -> None:
+    """Leaves the batch to the next turn, which comes soon where lines were told of in this one."""
     now = work.face.hive.clock()
     feed_at, short_since = (now, work.batch.short_since) if pause is None else (pause.until, pause.short_since)
-    due_at = min(now + POLL if running or pause is None else feed_at, work.batch.expires_at)
+    look_at = now + (SOON if told else POLL)
+    due_at = min(look_at if running or pause is None else feed_at, work.batch.expires_at)
     async with alone(work.engine) as conn:
         await batches.rest(conn, work.batch, due_at, feed_at, short_since)
 

@@ -16,10 +16,10 @@ from coordinator.store.batch_lines import LineRow
 from coordinator.store.batches import BatchRow
 from coordinator.store.engine import Engine, alone
 
-TURN: Final = timedelta(seconds=15)
-"""So long nobody else goes on with a batch whose turn was claimed, or prolonged."""
+TURN: Final = timedelta(seconds=5)
+"""So long nobody else goes on with a batch whose turn was claimed, or prolonged: whoever has it prolongs it while it lasts."""
 
-GROUP: Final = 16
+GROUP: Final = 32
 GROUP_BYTES: Final = 16 * 2**20
 One = TypeVar("One")
 

@@ -111,7 +111,7 @@ _ADD = text("""
     WHERE id = :id
 """)
 _REST = text("""
-    UPDATE batches SET due_at = :due_at, feed_at = :feed_at, short_since = :short_since
+    UPDATE batches SET turn = turn + 1, due_at = :due_at, feed_at = :feed_at, short_since = :short_since
     WHERE id = :id AND turn = :turn AND status = :status AND due_at IS NOT NULL
 """)
 _FINALIZE = text("""
@@ -200,7 +200,8 @@ async def add(conn: Connection, id_: UUID, told: Told) -> None:
 async def rest(
     conn: Connection, batch: BatchRow, due_at: datetime, feed_at: datetime, short_since: datetime | None
 ) -> None:
-    """Ends a turn; somebody looks again at `due_at`. A batch that was cancelled meanwhile is due already, and stays so."""
+    """Ends a turn, which nobody can prolong any more; somebody looks again at `due_at`. A batch that was cancelled meanwhile is
+    due already, and stays so."""
     values = {"due_at": due_at, "feed_at": feed_at, "short_since": short_since}
     await conn.execute(_REST, values | {"id": batch.id, "turn": batch.turn, "status": batch.status})
 
