@@ -20,7 +20,7 @@ from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
 from coordinator.queue.over import Over
 from coordinator.store.engine import Away, Connection
-from coordinator.store.quick import quick_begin
+from coordinator.store.quick import quick, quick_begin
 from coordinator.store.rows import JobView, Outcome
 from shared.logs import bug
 from shared.protocol.messages import Ack
@@ -86,6 +86,7 @@ async def _write(d: Dispatch, batch: list[Report]) -> None:
     with series.COMMIT.time():
         async with quick_begin(d.engine) as conn:
             moved = await _move(d, conn, batch)
+    moved = msgspec.structs.replace(moved, views=await _views(d, moved.over))
     for report in batch:
         _tell(d, report, moved)
     d.hub.wake_ids(moved.let_in)
@@ -114,8 +115,21 @@ async def _move(d: Dispatch, conn: Connection, batch: list[Report]) -> Moved:
     over = {job_id for job_id, state in reported.states.items() if state is State.FAILED}
     over |= {outcome.id for outcome in reported.outcomes if outcome.verdict != "late"}
     back = {job_id for job_id, state in reported.states.items() if state is State.PENDING}
-    views = await ended_views(conn, [job_id for job_id in over if d.relay.is_read(job_id)])
-    return Moved(outcomes, back, over, views, reported.let_in, reported.over)
+    return Moved(outcomes, back, over, {}, reported.let_in, reported.over)
+
+
+async def _views(d: Dispatch, over: set[UUID]) -> dict[UUID, JobView]:
+    """What readers of jobs that are over are told, read once the rows that others wait for are free; if the database goes away
+    just then, the watch tells them."""
+    read = [job_id for job_id in over if d.relay.is_read(job_id)]
+    if not read:
+        return {}
+    try:
+        async with quick(d.engine) as conn:
+            return await ended_views(conn, read)
+    except Away:
+        log.warning("readers are told later that their jobs are over", jobs=len(read))
+        return {}
 
 
 def _made(d: Dispatch, lost: Lost) -> bytes | None:

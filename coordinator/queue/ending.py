@@ -14,41 +14,40 @@ from coordinator.queue.over import Ends, Over
 from coordinator.settle import ledger
 from coordinator.settle.partial import Part
 from coordinator.settle.split import Split, own_share, split
-from coordinator.store import callbacks, ended, limits, money, parked, receipts
+from coordinator.store import callbacks, money, parked, settling
 from coordinator.store.changes import End, Live, Use, Work
 from coordinator.store.engine import Connection
 from coordinator.store.rows import Payable, Result
 
 
 async def complete_all(
-    conn: Connection, done: Sequence[tuple[Live, Result]], others: Sequence[tuple[Live, End]], now: datetime
+    conn: Connection, done: Sequence[tuple[Live, Result, bool]], others: Sequence[tuple[Live, End]], now: datetime
 ) -> Ends:
-    """Ends locked jobs with their results, and `others` in the same go (see `end_all`); the receipts of results are kept."""
-    if done:
-        await receipts.insert(conn, (r for _, r in done), now)
-    return await end_all(conn, [*((job, _completed(job, r, now)) for job, r in done), *others], now)
+    """Ends locked jobs with their results (and those of which the first token came just now too), and `others` in the same go
+    (see `end_all`); the receipts of results are kept."""
+    ends = [(job, _completed(job, r, now, started=started)) for job, r, started in done]
+    return await end_all(conn, [*ends, *others], now, [r for _, r, _ in done])
 
 
-async def end_all(conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime) -> Ends:
+async def end_all(
+    conn: Connection, ends: Sequence[tuple[Live, End]], now: datetime, results: Sequence[Result] = ()
+) -> Ends:
     """Ends locked jobs: what they cost is owed to workers and pools, the rest of their holds is released. The hot rows
     come last; with those locked the next parked jobs of the same keys are let in."""
     if not ends:
         return Ends(set(), [])
-    moved = await ended.end(conn, [end for _, end in ends], now)
+    shares = {end.id: own_share(split(end.cost), *end.share) for _, end in ends}
+    owed = [_payable(end, shares[end.id]) for _, end in ends if end.cost]
+    booked = [e for job, end in ends for e in ledger.settle(end.id, job.account_id, end.worker_pk, shares[end.id])]
+    booked += [e for job, end in ends for e in ledger.release(job.id, job.account_id, job.hold - end.cost)]
+    moved = await settling.end(conn, [end for _, end in ends], results, money.owe_values(owed), booked, now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
     if told := Counter(job.parent or job.id for job, _ in ends if job.callback):
         await callbacks.ended(conn, told, now)
-    shares = {end.id: own_share(split(end.cost), *end.share) for _, end in ends}
-    await money.owe(conn, (_payable(end, shares[end.id]) for _, end in ends if end.cost), now)
-    settled = [e for job, end in ends for e in ledger.settle(end.id, job.account_id, end.worker_pk, shares[end.id])]
-    released = [e for job, end in ends for e in ledger.release(job.id, job.account_id, job.hold - end.cost)]
-    await money.post(conn, [*settled, *released], now)
     works = [_work(job, end, shares[end.id].worker) for job, end in ends if _worked(end, shares[end.id])]
     uses = [_use(job, end) for job, end in ends if end.state is State.COMPLETED or end.tokens_out]
-    await ended.tally(conn, [end for _, end in ends], works, uses, now)
-    await limits.give_back(conn, _unused(ends))
-    accounts = _sums([(job.account_id, job, end) for job, end in ends])
-    await money.change(conn, accounts, _sums([(job.key_id, job, end) for job, end in ends]))
+    accounts, keys = (_sums([(of(job), job, end) for job, end in ends]) for of in (_account_of, _key_of))
+    await settling.settle(conn, [end for _, end in ends], works, uses, _unused(ends), accounts, keys, now)
     let_in = await parked.promote(conn, {job.key_id for job, _ in ends if job.at_once is not None}, now)
     return Ends(let_in, [Over(job, end, now) for job, end in ends])
 
@@ -93,9 +92,9 @@ def _end(job: Live, state: State, event: Event, reason: str, now: datetime) -> E
     return End(id=job.id, attempt=job.attempt, state=state, event=event, reason=reason, purge_at=purge_at)
 
 
-def _completed(job: Live, r: Result, now: datetime) -> End:
+def _completed(job: Live, r: Result, now: datetime, *, started: bool) -> End:
     return msgspec.structs.replace(
-        _end(job, State.COMPLETED, Event.COMPLETE, "", now), tokens_in=r.tokens_in, tokens_out=r.tokens_out,
+        _end(job, State.COMPLETED, Event.COMPLETE, "", now), started=started, tokens_in=r.tokens_in, tokens_out=r.tokens_out,
         tokens_per_second=r.tokens_per_second, text=r.text, ids=r.ids, finish_reason=r.finish_reason, cost=r.cost,
         cached_tokens=r.cached_tokens, worker_pk=r.worker_pk, share=r.share,
     )  # fmt: skip
@@ -131,6 +130,14 @@ def _unused(ends: Sequence[tuple[Live, End]]) -> dict[UUID, int]:
             used = end.tokens_out + (0 if job.copy else end.tokens_in or 0)
             back[job.key_id] = back.get(job.key_id, 0) + max(0, most - used) * job.token_ns
     return back
+
+
+def _account_of(job: Live) -> UUID:
+    return job.account_id
+
+
+def _key_of(job: Live) -> UUID:
+    return job.key_id
 
 
 def _sums(ends: Sequence[tuple[UUID, Live, End]]) -> money.Changes:

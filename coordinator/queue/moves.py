@@ -71,13 +71,15 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
 async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     """Does all that is told, in this order, each only if it is still believed: of several ends of a job the first holds."""
     live = await jobs.lock(conn, _named(told))
-    if told.started:
-        await jobs.start(conn, told.started, now)
     accepted: dict[UUID, int] = {}
     for place, r in enumerate(told.finished):
         if r.id not in accepted and _believed(live, Event.COMPLETE, r.id, r.attempt, r.worker_pk):
             accepted[r.id] = place
-    done = [(live.pop(id_), told.finished[place]) for id_, place in accepted.items()]
+    begun = {started for started in told.started if _believed(live, Event.START, *started)}
+    if begun_only := [key for key in begun if key[0] not in accepted]:
+        await jobs.start(conn, begun_only, now)
+    finished = [told.finished[place] for place in accepted.values()]
+    done = [(live.pop(r.id), r, (r.id, r.attempt, r.worker_pk) in begun) for r in finished]
     lost = [(live.pop(i), why) for i, n, w, why in told.lost if _believed(live, Event.LOSE, i, n, w, told.by)]
     states = {job.id: after(job.state, Event.LOSE, job.lost + 1) or job.state for job, _ in lost}
     backs = [

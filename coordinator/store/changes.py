@@ -43,14 +43,15 @@ class Live(Row, frozen=True, kw_only=True):
 
 
 class End(Row, frozen=True, kw_only=True):
-    """How a job ends; what stays None is unknown or was never made. What it costs is owed to `worker_pk` for its `share`
-    of the tokens (its own, all), and to the pools."""
+    """How a job ends; what stays None is unknown or was never made; `started`: its first token came just now too. What it
+    costs is owed to `worker_pk` for its `share` of the tokens (its own, all), and to the pools."""
 
     id: UUID
     attempt: int
     state: State
     event: Event
     reason: str = ""
+    started: bool = False
     lost: int = 0
     tokens_in: int | None = None
     tokens_out: int = 0

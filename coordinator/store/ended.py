@@ -2,12 +2,12 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
 
-from coordinator.queue.lifecycle import State
+from coordinator.queue.lifecycle import Event, State
 from coordinator.store.batch import Batch, plain
 from coordinator.store.cached import KEEP
 from coordinator.store.changes import End, Use, Work
@@ -20,17 +20,19 @@ _SAME = """day, id, account_id, key_id, kind_id, model, source, priority, attemp
     reward, seed, salt, store, created_at, deadline_at, assigned_at, first_token_at, worker_pk, worker_cell, parent, choice,
     copy, body_hash, echo"""
 _end = Batch(
-    "e", day="date", id="uuid", attempt="integer", state="text", event="text", reason="text", lost="integer",
+    "e", day="date", id="uuid", attempt="integer", started="boolean", state="text", event="text", reason="text", lost="integer",
     tokens_in="integer", tokens_out="integer", tokens_per_second="double precision", result="bytea",
     ids="text", finish_reason="text", error_code="text", error_message="text", cost="bigint", cached_tokens="integer",
     purge_at="timestamptz",
 )  # fmt: skip
-END = f"""
-    WITH gone AS (
+# Ended jobs with their attempts and events: the beginning of the statement that ends them, see store.settling.
+MOVED = f"""
+    gone AS (
         DELETE FROM jobs j USING {_end.sql}
         WHERE j.day = e.day AND j.id = e.id AND j.attempt = e.attempt
-        RETURNING {", ".join(f"j.{name.strip()}" for name in _SAME.split(","))}, j.cache_key,
-            e.state, e.event, e.reason, j.lost + e.lost AS lost,
+        RETURNING {", ".join(f"j.{name.strip()}" for name in _SAME.split(",") if name.strip() != "first_token_at")},
+            CASE WHEN e.started THEN coalesce(j.first_token_at, :now) ELSE j.first_token_at END AS first_token_at,
+            j.cache_key, e.state, e.event, e.reason, e.started, j.lost + e.lost AS lost,
             coalesce(e.tokens_in, j.tokens_in) AS tokens_in, e.tokens_out,
             e.tokens_per_second, e.result, CAST(e.ids AS integer[]) AS result_ids, e.finish_reason, e.error_code,
             e.error_message, e.cost, e.cached_tokens, e.purge_at),
@@ -42,9 +44,13 @@ END = f"""
     {KEEP},
     over AS (
         UPDATE attempts a SET ended_at = :now, outcome = gone.event, reason = gone.reason
-        FROM gone WHERE a.day = gone.day AND a.job_id = gone.id AND a.attempt = gone.attempt AND a.ended_at IS NULL)
-    INSERT INTO job_events (day, job_id, attempt, event, at, worker_pk, detail)
-    SELECT day, id, attempt, event, :now, worker_pk, reason FROM gone RETURNING job_id
+        FROM gone WHERE a.day = gone.day AND a.job_id = gone.id AND a.attempt = gone.attempt AND a.ended_at IS NULL),
+    began AS (
+        INSERT INTO job_events (day, job_id, attempt, event, at, worker_pk)
+        SELECT day, id, attempt, '{Event.START}', :now, worker_pk FROM gone WHERE started),
+    told AS (
+        INSERT INTO job_events (day, job_id, attempt, event, at, worker_pk, detail)
+        SELECT day, id, attempt, event, :now, worker_pk, reason FROM gone RETURNING job_id)
 """  # noqa: S608  # names of ours
 
 _tally = Batch("t", day="date", state="text", jobs="bigint", tokens_in="bigint", tokens_out="bigint")
@@ -56,27 +62,29 @@ _use = Batch(
     tokens_out="bigint", cost="bigint",
 )  # fmt: skip
 # The sums of workers first, then of callers and the day's last, in every transaction, so that no two wait for each other.
-TALLY = f"""
-    WITH worked AS (
+TALLIED = f"""
+    worked AS (
         INSERT INTO worker_days AS old (worker_pk, day, model, jobs, tokens_in, tokens_out, earned, last_at)
         SELECT worker_pk, day_of, model, w_jobs, read, made, earned, :now FROM {_work.sql} ORDER BY worker_pk, model
         ON CONFLICT (worker_pk, day, model) DO UPDATE SET jobs = old.jobs + excluded.jobs,
             tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out,
             earned = old.earned + excluded.earned, last_at = greatest(old.last_at, excluded.last_at)
         RETURNING 1),
-    used AS (
+    counted AS (
         INSERT INTO usage_days AS old (account_id, day, key_id, model, jobs, tokens_in, cached, tokens_out, cost)
         SELECT account_id, day, key_id, model, jobs, tokens_in, cached, tokens_out, cost FROM {_use.sql}
         WHERE (SELECT count(*) FROM worked) >= 0 ORDER BY account_id, key_id, model
         ON CONFLICT (account_id, day, key_id, model) DO UPDATE SET jobs = old.jobs + excluded.jobs,
             tokens_in = old.tokens_in + excluded.tokens_in, cached = old.cached + excluded.cached,
             tokens_out = old.tokens_out + excluded.tokens_out, cost = old.cost + excluded.cost
+        RETURNING 1),
+    tallied AS (
+        INSERT INTO tallies AS old (day, state, jobs, tokens_in, tokens_out)
+        SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql}
+        WHERE (SELECT count(*) FROM counted) >= 0 ORDER BY day, state
+        ON CONFLICT (day, state) DO UPDATE SET jobs = old.jobs + excluded.jobs,
+            tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
         RETURNING 1)
-    INSERT INTO tallies AS old (day, state, jobs, tokens_in, tokens_out)
-    SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql}
-    WHERE (SELECT count(*) FROM used) >= 0 ORDER BY day, state
-    ON CONFLICT (day, state) DO UPDATE SET jobs = old.jobs + excluded.jobs,
-        tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
 """  # noqa: S608  # names of ours
 
 _result = Batch("h", day="date", id="uuid", attempt="integer", worker_pk="text")
@@ -94,30 +102,26 @@ PURGE = """
 """
 
 
-async def end(conn: Connection, ends: Sequence[End], now: datetime) -> set[UUID]:
-    """Moves locked live jobs to where the ended ones are, with their attempts and events; returns the moved."""
-    rows = [
-        (day_of(e.id), e.id, e.attempt, e.state, e.event, plain(e.reason), e.lost, e.tokens_in, e.tokens_out,
+def end_values(ends: Iterable[End]) -> dict[str, Any]:
+    """The parameters of MOVED, beside `now`."""
+    return _end.bind(
+        (day_of(e.id), e.id, e.attempt, e.started, e.state, e.event, plain(e.reason), e.lost, e.tokens_in, e.tokens_out,
          e.tokens_per_second, None if e.text is None else e.text.encode(errors="replace"), _array(e.ids),
          e.finish_reason, e.error_code, None if e.error_message is None else plain(e.error_message), e.cost,
          e.cached_tokens, e.purge_at)
         for e in ends
-    ]  # fmt: skip
-    return set(await conn.scalars(statement(END), _end.bind(rows) | {"now": now}))
+    )  # fmt: skip
 
 
-async def tally(
-    conn: Connection, ends: Iterable[End], works: Iterable[Work], uses: Iterable[Use], now: datetime
-) -> None:
-    """Adds ended jobs to the day's sums, what was worked to each worker's and what was used to each caller's; hot rows, so
-    late in the transaction."""
+def tally_values(ends: Iterable[End], works: Iterable[Work], uses: Iterable[Use], today: date) -> dict[str, Any]:
+    """The parameters of TALLIED, beside `now`: ended jobs in the day's sums, what was worked in each worker's and what was
+    used in each caller's."""
     sums: dict[State, list[int]] = {}
     for e in ends:
         jobs, tokens_in, tokens_out = sums.get(e.state, (0, 0, 0))
         sums[e.state] = [jobs + 1, tokens_in + (e.tokens_in or 0), tokens_out + e.tokens_out]
-    days = _tally.bind((now.date(), state, *numbers) for state, numbers in sums.items())
-    worked, used = _work.bind(_worked(works, now.date())), _use.bind(_used(uses, now.date()))
-    await conn.execute(statement(TALLY), days | worked | used | {"now": now})
+    days = _tally.bind((today, state, *numbers) for state, numbers in sums.items())
+    return days | _work.bind(_worked(works, today)) | _use.bind(_used(uses, today))
 
 
 async def completed_by(conn: Connection, results: Iterable[tuple[UUID, int, str]]) -> set[tuple[UUID, int, str]]:

@@ -33,13 +33,16 @@ _OPEN = text(f"""
 _READ = text("SELECT key_id, what, until FROM limits WHERE key_id = :key_id")
 
 _back = Batch("b", key_id="uuid", what="text", amount="bigint")
-# With 'tokens' in words, and without statistics, all of the index would be walked for them.
-_GIVE_BACK = text(f"""
-    WITH believed AS MATERIALIZED (
+# With 'tokens' in words, and without statistics, all of the index would be walked for them; where the keys are an array too,
+# the join is not turned round.
+GIVEN_BACK = f"""
+    believed AS MATERIALIZED (
         SELECT l.key_id, l.what, b.amount FROM {_back.sql} JOIN limits l ON l.key_id = b.key_id AND l.what = b.what
-        ORDER BY l.key_id FOR UPDATE OF l)
-    UPDATE limits l SET until = l.until - b.amount FROM believed b WHERE l.key_id = b.key_id AND l.what = b.what
-""")  # noqa: S608  # names of ours
+        WHERE {{after}} ORDER BY l.key_id FOR UPDATE OF l),
+    given_back AS (
+        UPDATE limits l SET until = l.until - b.amount FROM believed b
+        WHERE l.key_id = ANY(ARRAY(SELECT key_id FROM believed)) AND l.key_id = b.key_id AND l.what = b.what RETURNING 1)
+"""  # noqa: S608  # names of ours
 
 Used = dict[UUID, dict[str, int]]
 """By key and what is limited: until when it is used up, in ns since 1970."""
@@ -73,10 +76,9 @@ async def read(conn: Connection, key_id: UUID) -> dict[str, int]:
     return used(await conn.execute(_READ, {"key_id": key_id})).get(key_id, {})
 
 
-async def give_back(conn: Connection, amounts: Mapping[UUID, int]) -> None:
-    """Gives keys back what jobs were charged for tokens that they did not use, in ns."""
-    if amounts:
-        await conn.execute(_GIVE_BACK, _back.bind((key_id, "tokens", amount) for key_id, amount in amounts.items()))
+def back_values(amounts: Mapping[UUID, int]) -> dict[str, Any]:
+    """The parameters of GIVEN_BACK: what keys get back that jobs were charged for tokens that they did not use, in ns."""
+    return _back.bind((key_id, "tokens", amount) for key_id, amount in amounts.items())
 
 
 def used(rows: Iterable[Any]) -> Used:

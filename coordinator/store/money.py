@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from coordinator.settle.ledger import Entry
 from coordinator.store.batch import Batch
-from coordinator.store.engine import Connection
+from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import Payable
 from shared.ids import day_of
 
@@ -62,10 +62,10 @@ _owed = Batch(
     "p", day="date", job_id="uuid", attempt="integer", worker_pk="text", worker="bigint", platform="bigint",
     resilience="bigint", quorum="bigint",
 )  # fmt: skip
-_OWE = text(f"""
+OWE = f"""
     INSERT INTO payables (day, job_id, attempt, worker_pk, worker, platform, resilience, quorum, state, created_at)
     SELECT day, job_id, attempt, worker_pk, worker, platform, resilience, quorum, 'accrued', :now FROM {_owed.sql}
-""")  # noqa: S608  # names of ours
+"""  # noqa: S608  # names of ours
 
 _GRANT = text("UPDATE spend SET credit = credit + :amount WHERE account_id = :account_id RETURNING credit")
 
@@ -113,9 +113,12 @@ def journal_values(entries: Sequence[Entry], at: datetime) -> dict[str, Any]:
 
 async def owe(conn: Connection, payables: Iterable[Payable], now: datetime) -> None:
     """Notes what completed attempts earned; it is not paid before it matures."""
-    rows = [(day_of(p.id), *msgspec.structs.astuple(p)) for p in payables]
-    if rows:
-        await conn.execute(_OWE, _owed.bind(rows) | {"now": now})
+    await conn.execute(statement(OWE), owe_values(payables) | {"now": now})
+
+
+def owe_values(payables: Iterable[Payable]) -> dict[str, Any]:
+    """The parameters of OWE, beside `now`."""
+    return _owed.bind((day_of(p.id), *msgspec.structs.astuple(p)) for p in payables)
 
 
 async def add_credits(conn: Connection, amounts: Mapping[UUID, int]) -> set[UUID]:

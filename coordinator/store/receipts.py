@@ -1,7 +1,7 @@
 """Signed receipts of completed attempts."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,11 +17,11 @@ _rows = Batch(
     "r", day="date", job_id="uuid", attempt="integer", receipt="bytea", worker_signature="text",
     coordinator_signature="text", coordinator_pk="text",
 )  # fmt: skip
-_INSERT = text(f"""
+INSERT = f"""
     INSERT INTO receipts (day, job_id, attempt, receipt, worker_signature, coordinator_signature, coordinator_pk,
         created_at)
     SELECT day, job_id, attempt, receipt, worker_signature, coordinator_signature, coordinator_pk, :now FROM {_rows.sql}
-""")  # noqa: S608  # names of ours
+"""  # noqa: S608  # names of ours
 _GET = text("""
     SELECT receipt, worker_signature, coordinator_signature, coordinator_pk FROM receipts
     WHERE day = :day AND job_id = :id ORDER BY attempt DESC LIMIT 1
@@ -39,14 +39,13 @@ class _Place(msgspec.Struct):
     jurisdictions: tuple[str, ...]
 
 
-async def insert(conn: Connection, results: Iterable[Result], now: datetime) -> None:
-    """Keeps the receipts of accepted results."""
-    rows = (
+def values(results: Iterable[Result]) -> dict[str, Any]:
+    """The parameters of INSERT, beside `now`: the receipts of accepted results."""
+    return _rows.bind(
         (day_of(r.id), r.id, r.attempt, msgspec.json.encode(r.receipt), r.worker_signature, r.coordinator_signature,
          r.coordinator_pk)
         for r in results
     )  # fmt: skip
-    await conn.execute(_INSERT, _rows.bind(rows) | {"now": now})
 
 
 async def get_receipt(conn: Connection, id_: UUID) -> SignedReceipt | None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from coordinator.queue import moves
-from coordinator.store import limits
+from coordinator.store import limits, settling
 from coordinator.store.engine import Engine, connect
 from coordinator.store.limits import Charged
 from coordinator.store.rows import NewJob
@@ -172,7 +172,7 @@ async def test_a_charge_looks_its_rows_up_however_many_keys_there_are(engine: En
         for statement in STATES[state]:
             await conn.execute(text(statement))
     async with engine.connect() as conn:
-        for asked in (limits._CHARGE, limits._OPEN, limits._GIVE_BACK, limits._READ):
+        for asked in (limits._CHARGE, limits._OPEN, settling.SETTLE, limits._READ):
             left_, scans = [await plan_of(conn, str(asked))], []
             while left_:
                 node = left_.pop()

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection as SyncConnection
 from sqlalchemy.exc import IntegrityError
 
 from coordinator.queue.lifecycle import Event
-from coordinator.store import ended, held, jobs, kinds
+from coordinator.store import ended, held, jobs, kinds, settling
 from coordinator.store.engine import Connection, Engine, alone
 from coordinator.store.migrate import migrate
 from coordinator.store.rows import Ask
@@ -80,8 +80,9 @@ async def test_which_kinds_wait_is_found_without_walking_through_their_jobs_or_a
 
 STATEMENTS = {
     "assign": jobs.ASSIGN, "start": jobs.START, "lock": jobs.LOCK, "due": jobs.DUE, "requeue": jobs.REQUEUE,
-    "renew": jobs.RENEW, "read_on": str(jobs._READ_ON), "end": ended.END, "completed": str(ended._COMPLETED),
-    "purge": ended.PURGE, "recall": held.RECALL, "holder": held.HOLDER, "alive": str(held._ALIVE), "seen": str(held._SEEN),
+    "renew": jobs.RENEW, "read_on": str(jobs._READ_ON), "end": settling.END, "settle": settling.SETTLE,
+    "completed": str(ended._COMPLETED), "purge": ended.PURGE, "recall": held.RECALL, "holder": held.HOLDER,
+    "alive": str(held._ALIVE), "seen": str(held._SEEN),
 }  # fmt: skip
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from coordinator.store import earnings, ended, kinds, parked, payables, usage
+from coordinator.store import earnings, kinds, parked, payables, settling, usage
 from coordinator.store.engine import Connection, Engine
 from tests.postgres.made import FORGET, NOW, WORKER, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of
 
 STATEMENTS = {
     "sums": earnings.SUMS, "days": earnings.DAYS, "payments": earnings.PAYMENTS, "owner": earnings.OWNER,
-    "tally": ended.TALLY, "mature": str(payables.MATURE), "usage": usage.OF_ONE, "usage of all": usage.OF_ALL,
+    "settle": settling.SETTLE, "mature": str(payables.MATURE), "usage": usage.OF_ONE, "usage of all": usage.OF_ALL,
     "promote": parked.PROMOTE, "idle": parked.IDLE, "lock keys": parked.LOCK,
 }  # fmt: skip
 FILL = """
