@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from tests.bench.chaos_proxy import Proxy
-from tests.bench.chaos_stage import Process, Stage
+from tests.bench.chaos_stage import READY_S, Process, Stage
 from tests.bench.chaos_workers import Agent
 from tests.support_wait import eventually
 
@@ -99,7 +99,7 @@ class Nemesis:
             one.start()
             return await one.listens()
 
-        await eventually(look, 60, "a coordinator that was started again")
+        await eventually(look, READY_S, "a coordinator that was started again")
 
     async def _pause(self, one: Process) -> None:
         one.send(signal.SIGSTOP)
