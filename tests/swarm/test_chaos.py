@@ -4,6 +4,7 @@ Each run has a seed of its own, which a failure names and HIVE_CHAOS_SEED repeat
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -18,17 +19,16 @@ from tests.bench.chaos_plant import unfenced
 from tests.postgres.made import NOW, OTHER, WORKER, complete, lose, open_shop, result
 
 SEED = int(os.environ.get("HIVE_CHAOS_SEED") or int.from_bytes(os.urandom(4)))
-FEW = {"workers": 8, "clients": 5, "quick": 6, "pause_s": 1.0}
-"""So few that all others of the suite hardly notice."""
+MINUTE = Plan(seconds=60, seed=SEED, workers=8, clients=5, quick=6, pause_s=1.0)
+"""So few workers and clients that all others of the suite hardly notice."""
 
 
 @pytest.mark.timeout(300)
 async def test_nothing_is_lost_doubled_or_misplaced_in_a_minute_of_chaos(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:
-    plan = Plan(seconds=60, seed=SEED, **FEW)
-    outcome = await run(plan, tmp_path, database_url)
-    print(told(plan, outcome))
+    outcome = await run(MINUTE, tmp_path, database_url)
+    print(told(MINUTE, outcome))
     assert outcome.wrong == [], f"HIVE_CHAOS_SEED={SEED}"
     assert outcome.counts["jobs completed"] > 5
     assert outcome.harms.total() > 20
@@ -36,7 +36,7 @@ async def test_nothing_is_lost_doubled_or_misplaced_in_a_minute_of_chaos(
 
 @pytest.mark.timeout(300)
 async def test_a_fleet_without_its_fence_is_caught(engine: Engine, database_url: str, tmp_path: Path) -> None:
-    plan = Plan(seconds=30, seed=SEED, plant=True, **FEW)
+    plan = msgspec.structs.replace(MINUTE, seconds=30, plant=True)
     outcome = await run(plan, tmp_path, database_url)
     print(told(plan, outcome))
     assert outcome.wrong != [], f"HIVE_CHAOS_SEED={SEED}"
