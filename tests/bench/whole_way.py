@@ -33,7 +33,7 @@ MS = 1e6
 PROXY = "litellm[proxy]"
 PROXY_HOME = Path(tempfile.gettempdir()) / f"hive-bench-litellm-{os.getuid()}"
 PROXY_KEY = "sk-bench"
-READY_S = 60.0
+READY_S = 120.0
 QUIET = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_MODE": "PRODUCTION",
