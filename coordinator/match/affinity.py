@@ -75,7 +75,8 @@ class Affinity:
             return Marks([], 0)
         head = msgspec.msgpack.encode((account_id.bytes, request.model, request.tools))
         hashed = hashlib.blake2b(head, key=self._secret, digest_size=16)
-        ends, size = [], 0
+        ends: list[tuple[int, bytes]] = []
+        size = 0
         for block in _blocks(request):
             size += len(block)
             if len(ends) < MOST_MARKS:
