@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 from litestar import WebSocket, websocket
@@ -281,9 +281,7 @@ def _payer(hive: Hive) -> Payer | None:
 @websocket("/hive/worker")
 async def worker(socket: WebSocket[Any, Any, Any]) -> None:
     """A worker's connection, for as long as it lasts."""
-    hive = face_of(socket).hive
-    assert isinstance(hive, Hive)
-    await worker_socket(socket, hive.dispatch)
+    await worker_socket(socket, cast("Hive", face_of(socket).hive).dispatch)
 
 
 def _announce(hive: Hive, sockets: tuple[socket.socket, ...]) -> None:
