@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from coordinator.api.hive import Hive
-from coordinator.dispatch.hub import Counts
 from coordinator.dispatch.offer import in_ms
+from coordinator.match.counts import Counts
 from coordinator.store.rows import Kind
 
 FRESH_S: Final = 1.0
@@ -42,6 +42,6 @@ class Counting:
     def _count(self, kind: Kind) -> Candidates:
         hub, now = self._hive.hub, in_ms(self._hive.clock())
         hub.anyone(kind)  # from now on the kind is known there
-        fits = hub.fits([kind.id])[kind.id]
+        fits = hub.fits(kind.id).workers
         here = {pk: (fit.after_ms, hub.free_slots(pk, now) > 0) for pk, fit in fits.items()}
         return Candidates(hub.counts(kind, now), here)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from coordinator.dispatch.hub import Counts
+from coordinator.match.counts import Counts
 from coordinator.submit.placement import Asking, in_words
 from coordinator.submit.request import Submission
 from shared.errors import RequestError, Unavailable

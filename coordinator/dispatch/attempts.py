@@ -30,7 +30,8 @@ class Attempt:
     offered_at: int
     progress_at: int
     lease_until: int
-    stage: Stage = Stage.OFFERED
+    _stage: Stage = field(default=Stage.OFFERED, init=False)
+    _moved: set[str] = field(default_factory=set, init=False)
     reach: tuple[int, int] = (0, 0)
     reached_at: int = 0
     started: bool = False
@@ -38,6 +39,21 @@ class Attempt:
     dropped_at: int | None = None
     weak: bool = False
     hushed: bool = False
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        if (self._stage is Stage.OVER) != (stage is Stage.OVER):
+            self._moved.add(self.body.worker_pk)
+        self._stage = stage
+
+    def kept_in(self, moved: set[str]) -> None:
+        """From now on its worker is put in there when it takes a slot no more."""
+        self._moved = moved
 
     def advance(self, reach: tuple[int, int], now: int) -> None:
         """Notes progress at `now` (ms) if this is further than before: saying the same again is none."""
@@ -67,8 +83,10 @@ class Attempt:
 
 @dataclass(slots=True)
 class Attempts:
-    """At most one attempt of a job; found by job or by worker."""
+    """At most one attempt of a job; found by job or by worker. `moved` are the workers whose attempts have changed since it was
+    last emptied."""
 
+    moved: set[str] = field(default_factory=set)
     _by_job: dict[UUID, Attempt] = field(default_factory=dict)
     _by_worker: dict[str, dict[UUID, Attempt]] = field(default_factory=dict)
 
@@ -78,12 +96,15 @@ class Attempts:
         if older is not None:
             self.remove(older)
         self._by_job[attempt.job_id] = attempt
+        attempt.kept_in(self.moved)
+        self.moved.add(attempt.body.worker_pk)
         self._by_worker.setdefault(attempt.body.worker_pk, {})[attempt.job_id] = attempt
 
     def remove(self, attempt: Attempt) -> None:
         """Lets go of this very attempt; a newer one of the same job stays."""
         if self._by_job.get(attempt.job_id) is attempt:
             del self._by_job[attempt.job_id]
+            self.moved.add(attempt.body.worker_pk)
             held = self._by_worker[attempt.body.worker_pk]
             del held[attempt.job_id]
             if not held:

@@ -10,8 +10,11 @@ import msgspec
 from coordinator.dispatch.attempts import Attempts
 from coordinator.dispatch.elsewhere import Elsewhere
 from coordinator.dispatch.session import Session
+from coordinator.match.counts import Counts, counted
+from coordinator.match.free import Free
+from coordinator.match.roster import Fits, Roster
 from coordinator.match.rules import Reason, WorkerFacts, why_not
-from coordinator.match.score import Bench, Fit, fit
+from coordinator.match.score import Bench, fit
 from coordinator.match.served import Served
 from coordinator.queue.floors import Floors
 from coordinator.queue.order import Order
@@ -19,44 +22,9 @@ from coordinator.store.rows import Kind, KindSpec, NewJob
 from shared.protocol.messages import CloseCode
 
 MAX_CACHED_KINDS: Final = 4096
+MANY_KINDS: Final = 64
 MAX_MISSED: Final = 100
 MISSED_MS: Final = 60_000
-_ORDER: Final = (
-    Reason.OWNER, Reason.MODEL, Reason.TASK, Reason.VISION, Reason.PLACE, Reason.TIER, Reason.EVIDENCE, Reason.CONTEXT,
-    Reason.VERIFIABILITY, Reason.PRICE,
-)  # fmt: skip
-
-_PASSED: Final = (
-    "owner", "has_model", "task", "vision", "in_place", "tier", "evidence", "context", "verifiability", "price"
-)  # fmt: skip
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """How many workers pass the rules of a kind of job, each number counting those that passed all before it.
-
-    `registered` were seen within 24 h; the others are about those online. `possible` counts the registered ones that
-    pass every rule, whether they are online or not.
-    """
-
-    registered: int
-    online: int
-    owner: int
-    has_model: int
-    task: int
-    vision: int
-    in_place: int
-    tier: int
-    evidence: int
-    context: int
-    verifiability: int
-    price: int
-    free: int
-    possible: int
-
-    @property
-    def eligible(self) -> int:
-        """How many online workers may take the job, now or when they are free."""
-        return self.price
 
 
 class Hub:
@@ -76,10 +44,9 @@ class Hub:
         self._owners: set[UUID] = set()
         self._struck: set[str] = set()
         self._kinds: dict[int, Kind] = {}
-        self._waiting: set[int] = set()
         self._news: set[int] = set()
         self._fresh: list[NewJob] = []
-        self._fits: dict[int, dict[str, Fit]] = {}
+        self._roster, self._free, self._at, self._room = Roster(), Free(self._takes), 0, MAX_CACHED_KINDS
 
     def join(self, session: Session) -> None:
         """A welcomed worker; a session that it had before is superseded."""
@@ -99,8 +66,8 @@ class Hub:
         del self.sessions[session.pk]
         self.left.add(session.pk)
         self.served.drop(session.pk)
-        for fits in self._fits.values():
-            fits.pop(session.pk, None)
+        self._roster.drop(session.pk)
+        self.attempts.moved.add(session.pk)
         return True
 
     def changed(self, session: Session, facts: WorkerFacts) -> None:
@@ -108,12 +75,10 @@ class Hub:
         session.facts = self._registered[facts.pk] = facts
         if self.sessions.get(facts.pk) is session:
             self.served.put(facts)
+            self._roster.put(facts)
+            self.attempts.moved.add(facts.pk)
         if facts.owner is not None:
             self._owners.add(facts.owner)
-        for kind_id, fits in self._fits.items():
-            fits.pop(facts.pk, None)
-            if (found := fit(facts, self._kinds[kind_id])) is not None:
-                fits[facts.pk] = found
         self.work.set()
 
     def register(self, workers: Iterable[WorkerFacts], elsewhere: Collection[str] = (), now: int = 0) -> None:
@@ -169,11 +134,19 @@ class Hub:
     def wake(self, kind: Kind | None = None) -> None:
         """A job of this kind was committed (None: of some kind known here): the next round looks for it, at once."""
         if kind is None:
-            self._waiting.update(self._kinds)
+            self.still_waiting(self._kinds)
         else:
             self._know(kind)
-            self._waiting.add(kind.id)
             self.floors.again([kind.id])
+            self.floors.waits(kind.id, kind.model)
+        self.work.set()
+
+    def seen(self, first: Mapping[int, int], kinds: Iterable[Kind]) -> None:
+        """A look found the first ready jobs of these kinds there, and of no others any."""
+        self.floors.seen(first)
+        for kind in kinds:
+            self._know(kind)
+            self.floors.waits(kind.id, kind.model)
         self.work.set()
 
     def submitted(self, kind: Kind, job: NewJob) -> None:
@@ -185,33 +158,31 @@ class Hub:
         if job.limits.at_once is None:
             self._fresh.append(job)
         else:
-            self._waiting.add(kind.id)
+            self.floors.waits(kind.id, kind.model)
         self.work.set()
 
     def wake_ids(self, kind_ids: Iterable[int]) -> None:
         """Jobs of these kinds wait, again or for the first time; the next round looks for those that are known here."""
         if known := self._kinds.keys() & kind_ids:
-            self._waiting |= known
             self._news |= known
             self.floors.again(known)
+            self.still_waiting(known)
             self.work.set()
 
-    def take_waiting(self) -> tuple[set[int], list[NewJob]]:
-        """For one round, the kinds that may have pending jobs (who finds that there may be more says so again), and the
-        new jobs before which none of their kind is known to wait, in their order."""
-        waiting, self._waiting = self._waiting & self._kinds.keys(), set()
+    def take_fresh(self) -> list[NewJob]:
+        """For one round, the new jobs before which none of their kind is known to wait, in their order."""
         fresh, self._fresh = self._fresh, []
         self.work.clear()
-        return waiting, sorted((job for job in fresh if job.kind_id not in waiting), key=lambda job: job.tag)
+        return sorted((job for job in fresh if job.kind_id not in self.floors.line), key=lambda job: job.tag)
 
     def take_unserved(self) -> list[Kind]:
         """The kinds of jobs that came here, or came back, since this was last asked and may wait yet: others might do them."""
-        unserved, self._news = self._news & self._waiting, set()
+        unserved, self._news = {kind_id for kind_id in self._news if kind_id in self.floors.line}, set()
         return [self._kinds[kind_id] for kind_id in unserved]
 
     def waits(self) -> bool:
         """Whether a job may be pending of some kind that is known here."""
-        return bool(self._waiting)
+        return len(self.floors.line) > 0
 
     def miss(self, spec: KindSpec, now: int) -> None:
         """A request for a job of this kind was refused at `now` (ms), for nobody may do it."""
@@ -225,18 +196,40 @@ class Hub:
 
     def still_waiting(self, kind_ids: Iterable[int]) -> None:
         """These kinds may have pending jobs yet, but nothing is there to be done about it now."""
-        self._waiting.update(kind_ids)
+        for kind_id in kind_ids:
+            if kind_id in self._kinds:
+                self.floors.waits(kind_id, self._kinds[kind_id].model)
 
-    def fits(self, kind_ids: Iterable[int]) -> Mapping[int, Mapping[str, Fit]]:
-        """For each kind that is known here the workers online that may do its jobs, as they come and go; the rules run once
-        per pair."""
-        known = [self._kinds[kind_id] for kind_id in kind_ids if kind_id in self._kinds]
-        return {kind.id: self._fits_of(kind) for kind in known}
+    def fits(self, kind_id: int) -> Fits:
+        """The workers online that may do the jobs of a kind; nobody for a kind that is not known here."""
+        kind = self._kinds.get(kind_id)
+        return Fits() if kind is None else self._roster.fits(kind)
+
+    def free(self, now: int) -> Free:
+        """The workers that have a free slot at `now` (ms), until the next change."""
+        self._at, moved = now, self.attempts.moved
+        while moved:
+            session = self.sessions.get(pk := moved.pop())
+            if session is None:
+                self._free.drop(pk)
+            else:
+                bench = Bench(session.facts.slots, self.attempts.taken(pk), session.last_job_at)
+                self._free.put(pk, bench, session.facts.models)
+        return self._free
+
+    def awaited(self, pk: str) -> bool:
+        """Whether a job may wait that this worker may do; many that wait are not asked one by one."""
+        facts = self.sessions[pk].facts
+        for model in facts.models:
+            for n, kind_id in enumerate(self.floors.line.of_model(model)):
+                if n == MANY_KINDS or pk in self.fits(kind_id).workers:
+                    return True
+        return False
 
     def anyone(self, kind: Kind) -> bool:
         """Whether some worker online, here or elsewhere, may do jobs of this kind; the rules run once per pair."""
         self._know(kind)
-        return bool(self._fits_of(kind)) or self.elsewhere.takes(kind)
+        return bool(self._roster.fits(kind).workers) or self.elsewhere.takes(kind)
 
     def may(self, kind_id: int, facts: WorkerFacts) -> bool:
         """Whether a worker of these facts may be offered a job of this kind at all, now or later; no for a kind that is
@@ -259,40 +252,30 @@ class Hub:
         is not known to be."""
         here = {pk: why_not(session.facts, kind) for pk, session in self.sessions.items()}
         away = [why_not(facts, kind) for pk, facts in self.elsewhere.workers.items() if pk not in here]
-        passed = [sum(_passes(verdict, rule) for verdict in (*here.values(), *away)) for rule in _ORDER]
-        eligible = [pk for pk, verdict in here.items() if not isinstance(verdict, Reason)]
-        benches = (self._bench(self.sessions[pk], now) for pk in eligible)
-        free = sum(bench.taken < bench.slots for bench in benches)
+        free = sum(not isinstance(verdict, Reason) and self.free_slots(pk, now) > 0 for pk, verdict in here.items())
         possible = sum(not isinstance(why_not(facts, kind), Reason) for facts in self._registered.values())
-        by_rule = dict(zip(_PASSED, passed, strict=True))
-        registered, online = len(self._registered), self.online
-        return Counts(registered=registered, online=online, free=free, possible=possible, **by_rule)
+        registered = len(self._registered)
+        return counted([*here.values(), *away], registered=registered, free=free, possible=possible)
 
     def _bench(self, session: Session, now: int) -> Bench:
         slots = session.facts.slots
         taken = slots if session.closing or session.rests_until > now else self.attempts.taken(session.pk)
         return Bench(slots, taken, session.last_job_at)
 
+    def _takes(self, pk: str) -> bool:
+        """Whether a worker may get jobs at all now: it does not while it rests, or while its session ends."""
+        session = self.sessions.get(pk)
+        return session is not None and not session.closing and session.rests_until <= self._at
+
     def _know(self, kind: Kind) -> None:
         if kind.id not in self._kinds:
-            if len(self._kinds) >= MAX_CACHED_KINDS:
+            if len(self._kinds) >= self._room:
                 self._forget_idle_kinds()
             self._kinds[kind.id] = kind
 
     def _forget_idle_kinds(self) -> None:
-        needed = self._waiting | {job.kind_id for job in self._fresh}
+        """Where most of them wait there is room for more from now on, or each new one would go through all of them."""
+        needed = self.floors.line.kind_ids | {job.kind_id for job in self._fresh}
         self._kinds = {kind_id: kind for kind_id, kind in self._kinds.items() if kind_id in needed}
-        self._fits = {kind_id: fits for kind_id, fits in self._fits.items() if kind_id in self._kinds}
-
-    def _fits_of(self, kind: Kind) -> dict[str, Fit]:
-        if kind.id not in self._fits:
-            found = {pk: fit(session.facts, kind) for pk, session in self.sessions.items()}
-            self._fits[kind.id] = {pk: one for pk, one in found.items() if one is not None}
-        return self._fits[kind.id]
-
-
-def _passes(verdict: object, rule: Reason) -> bool:
-    """Whether a verdict got past this rule and all before it."""
-    if verdict is Reason.TAKES_NONE:
-        return False
-    return not isinstance(verdict, Reason) or _ORDER.index(verdict) > _ORDER.index(rule)
+        self._roster.forget(needed)
+        self._room = max(MAX_CACHED_KINDS, 2 * len(self._kinds))

@@ -31,9 +31,7 @@ async def look(d: "Dispatch") -> None:
     for one in asked:
         order.asked(Flow(one.account_id, one.lane), start_of(one.tag, one.lane), one.tokens)
     order.told(furthest, ((_pool(kind), start_of(tag, lane)) for kind, tag, lane in first), now)
-    d.hub.floors.seen({kind.id: tag for kind, tag, _ in first})
-    for kind, *_ in first:
-        d.hub.wake(kind)
+    d.hub.seen({kind.id: tag for kind, tag, _ in first}, (kind for kind, *_ in first))
 
 
 def placed(order: Order, jobs: Iterable[tuple[NewJob, Kind]], share: int) -> tuple[NewJob, ...]:

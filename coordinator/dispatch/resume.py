@@ -86,7 +86,8 @@ def _take_up(d: Dispatch, session: Session, row: held_rows.HeldJob, now: int) ->
         resume_ids=earlier, geo_digest=d.geo_digest, expires_at=now + LEASE_MS,
     )  # fmt: skip
     weak = is_weak(session.facts, body.model_id)
-    attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, Stage.RUNNING, weak=weak)
+    attempt = Attempt(row.job, signed(d.key, body), now, now, now + LEASE_MS, weak=weak)
+    attempt.stage = Stage.RUNNING
     attempt.started = row.state is State.COMPUTING
     d.hub.attempts.add(attempt)
     d.relay.assigned(row.job.id, number, session.public, attempt.image_tokens)

@@ -18,16 +18,12 @@ from coordinator.dispatch.state import LEASE_MS, Dispatch
 from coordinator.dispatch.telling import tell_of_work
 from coordinator.dispatch.waiting import wait_at_most
 from coordinator.match.assign import Pairing, asks, assign
-from coordinator.match.score import Bench
 from coordinator.queue import moves
 from coordinator.queue.limits import LEASE
 from coordinator.store.engine import Away, Connection
 from coordinator.store.quick import quick, quick_begin
-from coordinator.store.rows import Assignment, Claimed, NewJob
+from coordinator.store.rows import Ask, Assignment, Claimed, NewJob
 from shared.geo.cells import format_cell, public_cell
-
-MOST: Final = 64
-"""How many jobs of a kind one round claims at most."""
 
 IDLE_S: Final = 1.0
 """How long a round waits that nobody wakes: then it looks for jobs that others submitted or gave back."""
@@ -81,27 +77,24 @@ def next_look(began: datetime, ended: datetime) -> datetime:
 
 async def one_round(d: Dispatch) -> Found:
     """Gives pending jobs to free slots once. Raises Away, and then all that was not given away waits on."""
-    waiting, fresh = d.hub.take_waiting()
+    fresh = d.hub.take_fresh()
     try:
-        given, left = await _give(d, fresh, waiting)
+        given = await _give(d, fresh)
     except Away:
-        d.hub.still_waiting(waiting | {job.kind_id for job in fresh})
+        d.hub.still_waiting(job.kind_id for job in fresh)
         raise
-    found = await _claim(d, waiting | left)
+    found = await _claim(d)
     return Found(given + found.assigned, soon=found.soon)
 
 
-async def _give(d: Dispatch, fresh: list[NewJob], waiting: set[int]) -> tuple[int, set[int]]:
-    """Gives away jobs whose rows are known because they were just written here: one guarded statement, no claim. How
-    many were given, and the kinds of those that were not. A worker for which something waits is left to the claim."""
+async def _give(d: Dispatch, fresh: list[NewJob]) -> int:
+    """Gives away jobs whose rows are known because they were just written here: one guarded statement, no claim; how many.
+    The others wait. A worker for which something waits is left to the claim."""
     if not fresh:
-        return 0, set()
+        return 0
     now, jobs = d.clock(), [job.pending() for job in fresh]
-    benches = d.hub.benches(d.now_ms())
-    free = {pk for pk, bench in benches.items() if bench.taken < bench.slots}
-    for pk in {pk for workers in d.hub.fits(waiting).values() for pk in workers.keys() & free}:
-        benches[pk] = Bench(benches[pk].slots, benches[pk].slots, benches[pk].last_ms)
-    gifts = _gifts(d, assign(jobs, d.hub.fits({job.kind_id for job in jobs}), benches, now))
+    pairs = assign(jobs, d.hub.fits, d.hub.free(d.now_ms()), now)
+    gifts = _gifts(d, [pair for pair in pairs if not d.hub.awaited(pair.worker_pk)])
     moved = []
     if gifts:
         async with quick(d.engine) as conn:
@@ -112,7 +105,8 @@ async def _give(d: Dispatch, fresh: list[NewJob], waiting: set[int]) -> tuple[in
         for gift in moved:
             _offer(d, gift.session, attempts[gift.job.id])
     gone = {gift.job.id for gift in moved}
-    return len(moved), {job.kind_id for job in jobs if job.id not in gone}
+    d.hub.still_waiting({job.kind_id for job in jobs if job.id not in gone})
+    return len(moved)
 
 
 async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID, Attempt]:
@@ -120,23 +114,29 @@ async def _drawn_up(d: Dispatch, gifts: list[Gift], now: datetime) -> dict[UUID,
     return {gift.job.id: _attempt(d, gift, now) for gift in gifts}
 
 
-async def _claim(d: Dispatch, waiting: set[int]) -> Found:
-    """Claims what waits of these kinds, as much as has a slot, and gives it away."""
-    fits, benches = d.hub.fits(waiting), d.hub.benches(d.now_ms())
-    every, free = asks(fits, benches, most=MOST, spare=d.spare), sum(b.slots - b.taken for b in benches.values())
-    asked = d.hub.floors.over(every, free, d.spare)
-    fits = {ask.kind_id: dict(fits[ask.kind_id]) for ask in asked}
-    unasked = waiting - {ask.kind_id for ask in asked}
-    if not asked:
-        d.hub.still_waiting(unasked)
-        return Found(0, soon=False)
+async def _claim(d: Dispatch) -> Found:
+    """Claims what waits, as much as has a slot, and gives it away."""
+    floors = d.hub.floors
+    chosen = asks(floors.line.in_order, d.hub.fits, d.hub.free(d.now_ms()), d.spare)
+    if chosen.full:
+        floors.vain(chosen.vain)
+    asked = floors.over(chosen.asks)
+    found = await _claimed(d, asked) if asked else Found(0, soon=False)
+    passed = {ask.kind_id for ask in asked}.union(chosen.vain)
+    if floors.more(d.hub.free(d.now_ms()).of_model, passed):
+        d.hub.work.set()
+    return found
+
+
+async def _claimed(d: Dispatch, asked: list[Ask]) -> Found:
     now = d.clock()
     try:
         async with quick_begin(d.engine) as conn:
             claimed = sorted(await moves.claim(conn, asked, now), key=attrgetter("tag"))
-            gifts = await _move(d, conn, _gifts(d, assign(claimed, fits, benches, now, _begun(d, claimed))), now)
+            pairs = assign(claimed, d.hub.fits, d.hub.free(d.now_ms()), now, _begun(d, claimed))
+            gifts = await _move(d, conn, _gifts(d, pairs), now)
     except Away:
-        d.hub.still_waiting(waiting)
+        d.hub.still_waiting(ask.kind_id for ask in asked)
         raise
     given(d.hub.order, (gift.job for gift in gifts))
     for gift in gifts:
@@ -144,12 +144,10 @@ async def _claim(d: Dispatch, waiting: set[int]) -> Found:
     gone = {gift.job.id for gift in gifts}
     d.hub.floors.claimed(asked, claimed, gone)
     counts = _count(claimed)
-    more = {ask.kind_id for ask in asked if ask.min_age_ms or counts.get(ask.kind_id, 0) >= ask.limit}
     left = [job for job in claimed if job.id not in gone]
     d.spare = _count(left)
-    d.hub.still_waiting(unasked | more | d.spare.keys())
-    if d.hub.floors.more(every, asked):
-        d.hub.work.set()
+    more = {ask.kind_id for ask in asked if ask.min_age_ms or counts.get(ask.kind_id, 0) >= ask.limit}
+    d.hub.still_waiting(more | d.spare.keys())
     return Found(len(gifts), soon=bool(left) or any(ask.min_age_ms for ask in asked))
 
 
@@ -166,7 +164,7 @@ def _count(jobs: list[Claimed]) -> dict[int, int]:
 
 
 def _gifts(d: Dispatch, pairs: list[Pairing]) -> list[Gift]:
-    """The pairs, without workers that went away while the rows were claimed."""
+    """The pairs, without workers that went away meanwhile."""
     online = d.hub.sessions
     return [Gift(pair.job, online[pair.worker_pk]) for pair in pairs if pair.worker_pk in online]
 

@@ -1,18 +1,43 @@
-"""Which of the claimed jobs goes to which worker: the rules and the score over free slots, nothing else."""
+"""What is claimed, and which of the claimed jobs goes to which worker: the rules and the score over free slots, nothing else."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from coordinator.match.score import Bench, Fit, score
+from coordinator.match.free import Free, Taking
+from coordinator.match.roster import Fits
 from coordinator.store.rows import Ask, Claimed
 
 MILLISECOND = timedelta(milliseconds=1)
 
-Fits = Mapping[int, Mapping[str, Fit]]
-"""For each kind, by its id, the workers online that may do it."""
+MOST: Final = 64
+"""So many jobs are claimed at once at most, but for those to spare."""
+
+MORE: Final = 3
+"""Of so many kinds more than there are slots, for some may have nothing."""
+
+LOOKED: Final = 512
+"""So many kinds are looked at for one that somebody can do."""
+
+FitsOf = Callable[[int], Fits]
+"""By a kind's id the workers online that may do it."""
+
+InOrder = Callable[[Collection[str]], Iterable[int]]
+"""The kinds of these models that wait, the foremost first; a model that goes from the collection ends its own."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What to claim; `vain` are kinds before the last of these that nobody free can do. `full`: so many that others were not
+    looked at."""
+
+    asks: list[Ask]
+    vain: list[int]
+    full: bool
 
 
 class Pairing(msgspec.Struct, frozen=True):
@@ -22,22 +47,62 @@ class Pairing(msgspec.Struct, frozen=True):
     worker_pk: str
 
 
-def asks(fits: Fits, benches: Mapping[str, Bench], *, most: int, spare: Mapping[int, int]) -> list[Ask]:
-    """What to claim of each kind: as many as have a free slot, at most `most`, none too young for every free worker.
+def asks(line: InOrder, fits: FitsOf, free: Free, spare: Mapping[int, int]) -> Asked:
+    """What to claim of the kinds that wait, in their order: of each as many as have a free slot that none before them takes,
+    none too young for every free worker, first one of each.
 
     `spare` adds rows of a kind whose first rows could not be given away the last time (they avoid the free workers).
     """
-    free = {pk: bench.slots - bench.taken for pk, bench in benches.items() if bench.slots > bench.taken}
-    asked = []
-    for kind_id, workers in fits.items():
-        if able := workers.keys() & free.keys():
-            limit = min(most, sum(free[pk] for pk in able) + spare.get(kind_id, 0))
-            asked.append(Ask(kind_id=kind_id, limit=limit, min_age_ms=min(workers[pk].after_ms for pk in able)))
-    return asked
+    taking, vain = Taking(free), list[int]()
+    limits: dict[int, int] = {}
+    ages: dict[int, int] = {}
+    for kind_id in islice(line(taking.of_model), LOOKED):
+        if (found := _first(fits(kind_id), taking)) is None:
+            vain.append(kind_id)
+            continue
+        taking.take(found[0])
+        limits[kind_id], ages[kind_id] = 1, found[1]
+        if len(limits) == MOST:
+            break
+    looked = len(limits) + len(vain)
+    _grow(limits, fits, taking)
+    _more(limits, ages, line, fits, free)
+    asked = [
+        Ask(kind_id=kind_id, limit=limit + spare.get(kind_id, 0), min_age_ms=ages[kind_id])
+        for kind_id, limit in limits.items()
+    ]
+    return Asked(asked, vain, full=looked == LOOKED)
+
+
+def _grow(limits: dict[int, int], fits: FitsOf, taking: Taking) -> None:
+    """One more of each kind, again and again, while somebody has a slot for it."""
+    growing = deque(limits)
+    while growing and sum(limits.values()) < MOST:
+        kind_id = growing.popleft()
+        if (found := _first(fits(kind_id), taking)) is not None:
+            taking.take(found[0])
+            limits[kind_id] += 1
+            growing.append(kind_id)
+
+
+def _more(limits: dict[int, int], ages: dict[int, int], line: InOrder, fits: FitsOf, free: Free) -> None:
+    """Some kinds more than there are slots."""
+    taking, others = Taking(free), (kind_id for kind_id in line(free.of_model) if kind_id not in limits)
+    for kind_id in list(islice(others, MORE if sum(limits.values()) < MOST else 0)):
+        if (found := _first(fits(kind_id), taking)) is not None:
+            limits[kind_id], ages[kind_id] = 1, found[1]
+
+
+def _first(fits: Fits, taking: Taking) -> tuple[str, int] | None:
+    """The best worker with a free slot, and for how long it must have been searched for."""
+    for (after_ms, *_), members in fits.ranks():
+        if (pk := taking.first(members)) is not None:
+            return pk, after_ms
+    return None
 
 
 def assign(
-    claimed: Sequence[Claimed], fits: Fits, benches: Mapping[str, Bench], now: datetime, begun: Collection[UUID] = ()
+    claimed: Sequence[Claimed], fits: FitsOf, free: Free, now: datetime, begun: Collection[UUID] = ()
 ) -> list[Pairing]:
     """Gives the jobs away in their order, each to the best worker with a free slot; who gets none is left out. The slots
     of a caller's own workers go to the caller's jobs first.
@@ -45,31 +110,30 @@ def assign(
     A worker that lost a job gets it again only while no other that may do it is online. Jobs that have `begun`, so that
     somebody goes on from their tokens, go to no weak worker.
     """
-    taken = dict(benches)
+    taking = Taking(free)
+    of_kind = {kind_id: fits(kind_id) for kind_id in {job.kind_id for job in claimed}}
     pairs: dict[UUID, Pairing] = {}
-    some_own = any(fit.own for workers in fits.values() for fit in workers.values())
-    for own in (True, False) if some_own else (False,):
+    for own in (True, False):
         for job in claimed:
-            workers = fits.get(job.kind_id, {})
-            if job.id in begun:
-                workers = {pk: fit for pk, fit in workers.items() if not fit.weak}
-            pk = None if job.id in pairs else _best(job, workers, taken, (now - job.since) // MILLISECOND, own=own)
+            workers = of_kind[job.kind_id]
+            if job.id in pairs or not taking.left or (own and not workers.own):
+                continue
+            pk = _best(job, workers, taking, (now - job.since) // MILLISECOND, own=own, begun=job.id in begun)
             if pk is not None:
-                bench = taken[pk]
-                taken[pk] = Bench(bench.slots, bench.taken + 1, bench.last_ms)
+                taking.take(pk)
                 pairs[job.id] = Pairing(job, pk)
     return list(pairs.values())
 
 
-def _best(
-    job: Claimed, workers: Mapping[str, Fit], benches: Mapping[str, Bench], age_ms: int, *, own: bool
-) -> str | None:
+def _best(job: Claimed, fits: Fits, taking: Taking, age_ms: int, *, own: bool, begun: bool) -> str | None:
     """The best worker with a free slot, with `own` among the caller's alone."""
-    others = workers.keys() - job.avoid
-    candidates = [
-        score(fit, benches[pk], pk)
-        for pk, fit in workers.items()
-        if fit.after_ms <= age_ms and benches[pk].taken < benches[pk].slots and (pk in others or not others)
-        if fit.own or not own
-    ]
-    return min(candidates)[-1] if candidates else None
+    but: set[str] = set(fits.weak) if begun else set()
+    avoided = {pk for pk in job.avoid if pk in fits.workers} - but
+    if len(fits.workers) > len(but) + len(avoided):
+        but |= avoided
+    for (after_ms, others, *_), members in fits.ranks():
+        if after_ms > age_ms:
+            return None
+        if not (own and others) and (pk := taking.first(members, but)) is not None:
+            return pk
+    return None

@@ -6,6 +6,9 @@ from coordinator.match.rules import Reason, WorkerFacts, why_not
 from coordinator.store.rows import Kind
 from shared.geo.cells import ring_distance
 
+Rank = tuple[int, bool, int, int, int]
+Stand = tuple[float, int]
+
 
 class Fit(msgspec.Struct, frozen=True):
     """That a worker may do a kind of job: after how many ms of waiting, with the model in memory or not, and how many
@@ -46,8 +49,18 @@ def fit(worker: WorkerFacts, kind: Kind) -> Fit | None:
     )
 
 
-def score(fit: Fit, bench: Bench, pk: str) -> tuple[int, bool, int, int, int, float, int, str]:
-    """What candidates are sorted by: least widening, the caller's own, warm model (or one that is loading), nearness,
-    measured speed, load, longest idle, then the key."""
+def rank(fit: Fit) -> Rank:
+    """How well a worker fits a kind, whatever it does now: least widening, the caller's own, warm model (or one that is
+    loading), nearness, measured speed."""
     cold = 0 if fit.loaded else 1 if fit.loading else 2
-    return fit.after_ms, not fit.own, cold, fit.rings, -fit.pace, bench.taken / bench.slots, bench.last_ms, pk
+    return fit.after_ms, not fit.own, cold, fit.rings, -fit.pace
+
+
+def stand(bench: Bench) -> Stand:
+    """Who goes first of those that fit equally well: the least loaded, then who has been idle for longest."""
+    return bench.taken / bench.slots, bench.last_ms
+
+
+def score(fit: Fit, bench: Bench, pk: str) -> tuple[int, bool, int, int, int, float, int, str]:
+    """What candidates are sorted by: how well they fit, where they stand, then the key."""
+    return *rank(fit), *stand(bench), pk

@@ -64,7 +64,8 @@ async def read(conn: Connection, ids: Sequence[int]) -> list[Kind]:
 
 async def first(conn: Connection) -> dict[int, tuple[int, Lane]]:
     """By kind where the first of its ready jobs stands, and in which lane; one look into the partial index for each."""
-    return {row.kind_id: (row.tag, row.priority) for row in await conn.execute(statement(FIRST))}
+    found = await conn.execute(statement(FIRST))
+    return {kind_id: (tag, lane) for kind_id, tag, lane in found.all()}
 
 
 async def counts(conn: Connection) -> dict[int, int]:

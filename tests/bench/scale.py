@@ -24,7 +24,7 @@ from coordinator.store.migrate import migrate
 from shared.processes import free_port
 from tests.bench.figure import Figure, percentile, table
 from tests.bench.scale_chart import chart
-from tests.bench.scale_claims import Measured, Queue, claimed, idle, opened
+from tests.bench.scale_claims import FREE, Crew, Measured, Queue, claimed, idle, opened
 from tests.bench.scale_neighbour import neighbour
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
@@ -36,7 +36,9 @@ PEERS_HOME = Path(tempfile.gettempdir()) / f"hive-bench-peers-{os.getuid()}"
 MAX_MS, FLOOR = 10.0, 2000.0
 
 
-async def measured(folder: Path, rows: Sequence[int], seconds: float, peers: Sequence[str]) -> list[Figure]:
+async def measured(
+    folder: Path, rows: Sequence[int], seconds: float, peers: Sequence[str], *, claims_only: bool
+) -> list[Figure]:
     """All of it on one server."""
     postgres = EmbeddedPostgres(folder / "postgres", free_port())
     try:
@@ -47,8 +49,13 @@ async def measured(folder: Path, rows: Sequence[int], seconds: float, peers: Seq
             queue = await opened(engine)
             sizes = {many: await at_size(queue, many, seconds) for many in rows}
             figures = claims(sizes, seconds)
+            say(table(figures))
+            if claims_only:
+                return figures
             for online in WORKERS:
-                figures += registered(online, await at_size(queue, 10_000, min(seconds, 10), online))
+                busy = await at_size(queue, 10_000, min(seconds, 10), Crew(queue, online))
+                rested = await at_size(queue, 10_000, min(seconds, 10), Crew(queue, online, idle=True))
+                figures += registered(online, busy, rested)
             figures += await neighbour(queue)
             rate = await bare(queue, min(seconds, 20))
             given = await bare(queue, min(seconds, 20), complete=False)
@@ -60,32 +67,40 @@ async def measured(folder: Path, rows: Sequence[int], seconds: float, peers: Seq
         postgres.stop()
 
 
-async def at_size(queue: Queue, many: int, seconds: float, online: int = 100) -> Measured:
+async def at_size(queue: Queue, many: int, seconds: float, crew: Crew | None = None) -> Measured:
     """Claims for so long while so many jobs wait, beside an idle transaction."""
-    print(f"{many} jobs, {online} workers", file=sys.stderr, flush=True)
+    crew = crew or Crew(queue, 100)
+    named = f"{many} jobs, {crew.online} workers"
+    say(f"{named}: filling")
     await queue.empty()
-    await queue.workers(online)
+    await queue.workers(crew.online)
     await queue.fill(many)
     async with alone(queue.engine) as conn:
         await conn.execute(text("SET statement_timeout = 0"))
         await conn.execute(text("VACUUM ANALYZE jobs"))
         await conn.execute(text("RESET statement_timeout"))
+    say(f"{named}: claiming for {seconds:g} s")
     async with idle(queue.engine):
-        return await claimed(queue, seconds, top_up=True, online=online)
+        return await claimed(queue, seconds, crew, top_up=True, say=lambda so_far: say(f"{named}: {so_far}"))
 
 
 async def bare(queue: Queue, seconds: float, *, complete: bool = True) -> Measured:
     """Drains what waits, for so long."""
-    print("the bare queue", file=sys.stderr, flush=True)
+    say("the bare queue")
     await queue.empty()
     await queue.workers(100)
     await queue.fill(DRAINED)
-    return await claimed(queue, seconds, top_up=False, complete=complete)
+    return await claimed(queue, seconds, Crew(queue, 100), top_up=False, complete=complete, say=say)
+
+
+def say(what: str) -> None:
+    """Tells how far it is, beside the figures."""
+    print(what, file=sys.stderr, flush=True)
 
 
 async def peer(name: str, url: str) -> float:
     """Jobs a second of another queue on a database of its own."""
-    print(name, file=sys.stderr, flush=True)
+    say(name)
     engine = connect(url)
     async with alone(engine) as conn:
         await conn.execute(text(f"DROP DATABASE IF EXISTS {name}"))
@@ -125,20 +140,23 @@ def claims(sizes: dict[int, Measured], seconds: float) -> list[Figure]:
     return [*figures, Figure(f"claim p99 at {most} over that at {least}", grown, "×", 2.0)]
 
 
-def registered(online: int, found: Measured) -> list[Figure]:
-    """The claim, and the decision whose jobs to claim and who gets them, with so many workers."""
+def registered(online: int, busy: Measured, rested: Measured) -> list[Figure]:
+    """The claim, and the decision whose jobs to claim and who gets them, with so many workers: a few free, or all of them."""
     return [
-        Figure(f"{online} workers: claim, p99", percentile(found.claims, 99), "ms", MAX_MS),
-        Figure(f"{online} workers: decision, p99", percentile(found.decisions, 99), "ms"),
+        Figure(f"{online} workers: claim, p99", percentile(busy.claims, 99), "ms", MAX_MS),
+        Figure(f"{online} workers, {FREE} slots free: decision, p50", percentile(busy.decisions, 50), "ms"),
+        Figure(f"{online} workers, {FREE} slots free: decision, p99", percentile(busy.decisions, 99), "ms"),
+        Figure(f"{online} workers, all free: decision, p50", percentile(rested.decisions, 50), "ms"),
+        Figure(f"{online} workers, all free: decision, p99", percentile(rested.decisions, 99), "ms"),
     ]
 
 
 def rates(own: Measured, given: Measured, others: dict[str, float]) -> list[Figure]:
-    """Jobs a second on the bare queue: filtered, leased, ended and paid here; neither of them in the others."""
+    """Jobs a second on the bare queue: filtered and leased; and ended and paid as well, beside others that do neither."""
     rate = own.ended / own.seconds
     figures = [
-        Figure("bare queue: jobs claimed and assigned", given.ended / given.seconds, "1/s"),
-        Figure("bare queue: jobs claimed, assigned and completed", rate, "1/s", FLOOR, floor=True),
+        Figure("bare queue: jobs claimed and assigned", given.ended / given.seconds, "1/s", FLOOR, floor=True),
+        Figure("bare queue: jobs claimed, assigned and completed", rate, "1/s"),
     ]
     for name, theirs in others.items():
         figures += [Figure(f"{name}: jobs done", theirs, "1/s"), Figure(f"bare queue over {name}", rate / theirs, "×")]
@@ -151,17 +169,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="how long to claim at each size")
     parser.add_argument("--rows", type=int, action="append", help="measure this size; may be repeated")
     parser.add_argument("--no-peers", action="store_true", help="leave the other queues out")
+    parser.add_argument("--claims-only", action="store_true", help="leave all out but the claims at each size")
     parser.add_argument("--svg", type=Path, help="draw the claims into this file")
     chosen = parser.parse_args()
-    peers = () if chosen.no_peers else PEERS
+    peers = () if chosen.no_peers or chosen.claims_only else PEERS
+    rows = chosen.rows or ROWS
     if peers:
         make_peers()
     load = Figure("load of the machine before, in processes", os.getloadavg()[0], f"on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="hive-scale-") as folder:
-        figures = [load, *asyncio.run(measured(Path(folder), chosen.rows or ROWS, chosen.seconds, peers))]
+        measuring = measured(Path(folder), rows, chosen.seconds, peers, claims_only=chosen.claims_only)
+        figures = [load, *asyncio.run(measuring)]
     print(table(figures))
     if chosen.svg:
-        chosen.svg.write_text(chart(figures, chosen.rows or ROWS))
+        chosen.svg.write_text(chart(figures, rows))
     sys.exit(any(figure.holds is False for figure in figures))
 
 

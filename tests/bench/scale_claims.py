@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -10,7 +11,9 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import text
 
-from coordinator.match.assign import assign
+from coordinator.match.assign import asks, assign
+from coordinator.match.free import Free
+from coordinator.match.roster import Fits
 from coordinator.match.score import Bench, Fit
 from coordinator.queue import moves
 from coordinator.queue.floors import Floors
@@ -18,13 +21,16 @@ from coordinator.queue.limits import LEASE
 from coordinator.queue.moves import Reports
 from coordinator.store import accounts, kinds
 from coordinator.store.engine import Engine, alone
-from coordinator.store.rows import Ask, Assignment
+from coordinator.store.quick import quick_begin
+from coordinator.store.rows import Assignment
+from tests.bench.figure import percentile
 from tests.postgres.made import HOLD, result
 
 Gift = tuple[UUID, int, str]
 
 MODELS, CELLS, TIERS = 5, 300, 5
 FREE = 64
+SAY_S = 30
 MS = 1000
 CELL = "841e805ffffffff"
 
@@ -67,8 +73,8 @@ class Measured(msgspec.Struct, frozen=True):
 class Queue:
     """An account with credit, and the kinds that its jobs are of."""
 
-    def __init__(self, engine: Engine, account: UUID, key: UUID, asks: Sequence[Ask], cost: int) -> None:
-        self.engine, self.account, self.key, self.asks, self.cost = engine, account, key, asks, cost
+    def __init__(self, engine: Engine, account: UUID, key: UUID, models: Mapping[int, str], cost: int) -> None:
+        self.engine, self.account, self.key, self.models, self.cost = engine, account, key, models, cost
         self._last = 0
 
     async def fill(self, many: int, *, kinds: int = 10**6, at: int = 0, step: int = 1) -> None:
@@ -122,78 +128,94 @@ async def opened(engine: Engine) -> Queue:
         await accounts.create_account(conn, account, "bench", now)
         await accounts.create_key(conn, key, account, name="k", secret_hash=key.hex, prefix="hive_k", now=now)
         await conn.execute(KINDS, {"models": MODELS, "cells": CELLS, "tiers": TIERS})
-        ids = (await conn.scalars(text("SELECT id FROM kinds ORDER BY id"))).all()
-    return Queue(engine, account, key, [Ask(kind_id=id_, limit=FREE) for id_ in ids], HOLD * 4 // 10)
+        models = {row.id: row.model for row in await conn.execute(text("SELECT id, model FROM kinds ORDER BY id"))}
+    return Queue(engine, account, key, models, HOLD * 4 // 10)
 
 
-async def claimed(queue: Queue, seconds: float, *, top_up: bool, online: int = 100, complete: bool = True) -> Measured:
+async def claimed(
+    queue: Queue, seconds: float, crew: "Crew", *, top_up: bool, say: Callable[[str], None], complete: bool = True
+) -> Measured:
     """Claims, assigns and completes for so long, as a coordinator does: it ends what it gave away while it claims more. With
-    `top_up` as many come as end; without `complete` it is left at giving away."""
-    floors, claims, decisions = Floors(), [], []
-    fits = _fits(queue.asks, online)
+    `top_up` as many come as end; without `complete` it is left at giving away. It `say`s how far it is."""
+    floors = Floors()
+    claims: list[float] = []
+    decisions: list[float] = []
     ending: asyncio.Queue[list[Gift]] = asyncio.Queue(2)
     ender = asyncio.create_task(_end(queue, ending, top_up=top_up, complete=complete))
     began = time.perf_counter()
-    await _look(queue.engine, floors)
-    looked = time.perf_counter()
+    await _look(queue, floors)
+    said = looked = time.perf_counter()
     while time.perf_counter() - began < seconds and not ender.done():
+        if time.perf_counter() > said + SAY_S:
+            said = time.perf_counter()
+            say(f"{said - began:.0f} s, {len(claims)} claims, p99 {percentile(claims, 99):.1f} ms")
         if time.perf_counter() > looked + 1:
-            took = await _look(queue.engine, floors)
+            took = await _look(queue, floors)
             looked = time.perf_counter() + 20 * took
-        now = datetime.now(UTC)
-        at = time.perf_counter()
-        asked = floors.over(queue.asks, FREE, {})
-        deciding = time.perf_counter() - at
-        async with queue.engine.begin() as conn:
-            at = time.perf_counter()
-            rows = sorted(await moves.claim(conn, asked, now), key=lambda job: job.tag)
-            claims.append((time.perf_counter() - at) * MS)
-            at = time.perf_counter()
-            pairs = assign(rows, {ask.kind_id: fits[ask.kind_id] for ask in asked}, _benches(online), now)
-            decisions.append((deciding + time.perf_counter() - at) * MS)
-            given = [
-                Assignment(id=p.job.id, attempt_before=p.job.attempt, worker_pk=p.worker_pk, cell=CELL, price=1)
-                for p in pairs
-            ]
-            moved = (
-                await moves.assign(conn, given, coordinator="c", now=now, lease_until=now + LEASE) if given else set()
-            )
-        floors.claimed(asked, rows, moved)
-        if moved:
-            workers = {p.job.id: p.worker_pk for p in pairs}
-            await ending.put([(row.id, row.attempt + 1, workers[row.id]) for row in rows if row.id in moved])
+        given = await _round(queue, crew, floors, claims, decisions)
+        if given:
+            await ending.put(given)
         else:
             await asyncio.sleep(0)
-            if not floors.more(queue.asks, asked):
-                await _look(queue.engine, floors)
+            if not len(floors.line):
+                await _look(queue, floors)
     await ending.put([])
     ended = await ender
     seconds = time.perf_counter() - began
-    return Measured(claims, decisions, ended, seconds, await _look(queue.engine, floors) * MS)
+    return Measured(claims, decisions, ended, seconds, await _look(queue, floors) * MS)
 
 
-def _fits(asks: Sequence[Ask], online: int) -> dict[int, dict[str, Fit]]:
-    """Each worker has one of the models."""
-    of_model = [
-        {f"w{n}": Fit(0, loaded=True, rings=n % 9) for n in range(1, online + 1) if n % MODELS == model}
-        for model in range(MODELS)
-    ]
-    per_model = CELLS * TIERS
-    return {ask.kind_id: of_model[place // per_model] for place, ask in enumerate(asks)}
+async def _round(queue: Queue, crew: "Crew", floors: Floors, claims: list[float], decisions: list[float]) -> list[Gift]:
+    """What a coordinator's round does, and how long it took to claim and to decide."""
+    now, at = datetime.now(UTC), time.perf_counter()
+    asked = floors.over(asks(floors.line.in_order, crew.fits, crew.free, {}).asks)
+    deciding = time.perf_counter() - at
+    async with quick_begin(queue.engine) as conn:
+        at = time.perf_counter()
+        rows = sorted(await moves.claim(conn, asked, now), key=lambda job: job.tag)
+        claims.append((time.perf_counter() - at) * MS)
+        at = time.perf_counter()
+        pairs = assign(rows, crew.fits, crew.free, now)
+        decisions.append((deciding + time.perf_counter() - at) * MS)
+        given = [
+            Assignment(id=p.job.id, attempt_before=p.job.attempt, worker_pk=p.worker_pk, cell=CELL, price=1)
+            for p in pairs
+        ]
+        moved = await moves.assign(conn, given, coordinator="c", now=now, lease_until=now + LEASE) if given else set()
+    floors.claimed(asked, rows, moved)
+    found = Counter(row.kind_id for row in rows)
+    for ask in asked:
+        if found[ask.kind_id] >= ask.limit:
+            floors.waits(ask.kind_id, queue.models[ask.kind_id])
+    return [(p.job.id, p.job.attempt + 1, p.worker_pk) for p in pairs if p.job.id in moved]
 
 
-def _benches(online: int) -> dict[str, Bench]:
-    """FREE slots in all are free."""
-    each = -(-FREE // online)
-    return {f"w{n}": Bench(each, 0 if n <= FREE else each, 0) for n in range(1, online + 1)}
+class Crew:
+    """So many workers, each with one of the models; FREE slots in all are free, or one of each worker if they are `idle`."""
+
+    def __init__(self, queue: Queue, online: int, *, idle: bool = False) -> None:
+        self.online, self.free = online, Free()
+        self._models = queue.models
+        self._fits = {f"m{number}": Fits() for number in range(1, MODELS + 1)}
+        each = 1 if idle else -(-FREE // online)
+        for n in range(1, online + 1):
+            model = f"m{1 + n % MODELS}"
+            self._fits[model].put(f"w{n}", Fit(0, loaded=True, rings=n % 9))
+            self.free.put(f"w{n}", Bench(each, 0 if idle or n <= FREE else each, 0), [model])
+
+    def fits(self, kind_id: int) -> Fits:
+        """Who may do jobs of this kind."""
+        return self._fits[self._models[kind_id]]
 
 
-async def _look(engine: Engine, floors: Floors) -> float:
+async def _look(queue: Queue, floors: Floors) -> float:
     began = time.perf_counter()
     floors.began()
-    async with alone(engine) as conn:
+    async with alone(queue.engine) as conn:
         first = await kinds.first(conn)
     floors.seen({kind_id: tag for kind_id, (tag, _) in first.items()})
+    for kind_id in first:
+        floors.waits(kind_id, queue.models[kind_id])
     return time.perf_counter() - began
 
 
@@ -205,7 +227,7 @@ async def _end(queue: Queue, given: asyncio.Queue[list[Gift]], *, top_up: bool, 
             ended += len(rows)
             continue
         done = [result(id_, attempt, worker, cost=queue.cost) for id_, attempt, worker in rows]
-        async with queue.engine.begin() as conn:
+        async with quick_begin(queue.engine) as conn:
             reported = await moves.apply(conn, Reports(finished=done), datetime.now(UTC))
         ended += sum(outcome.verdict == "accepted" for outcome in reported.outcomes)
         if top_up:

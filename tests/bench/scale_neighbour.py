@@ -19,7 +19,7 @@ POOL = Pool("m1", "", 1)
 
 async def neighbour(queue: Queue) -> list[Figure]:
     """One slot after the other gets free, and a chat comes after every three jobs."""
-    order, floors, ask, now = Order(), Floors(), queue.asks[0], datetime.now(UTC)
+    order, floors, ask, now = Order(), Floors(), Ask(kind_id=min(queue.models), limit=1), datetime.now(UTC)
     starts = [order.start(BATCH, POOL, TOKENS, 1, now) for _ in range(JOBS)]
     await queue.empty()
     await queue.workers(1)
@@ -46,7 +46,7 @@ async def neighbour(queue: Queue) -> list[Figure]:
 async def _give(queue: Queue, order: Order, floors: Floors, ask: Ask) -> int:
     """Gives the first job to the slot that has become free; where it stood."""
     now = datetime.now(UTC)
-    asked = floors.over([ask], 1, {})
+    asked = floors.over([ask])
     async with queue.engine.begin() as conn:
         (job,) = await moves.claim(conn, asked, now)
         gift = Assignment(id=job.id, attempt_before=job.attempt, worker_pk="w1", cell=CELL, price=1)

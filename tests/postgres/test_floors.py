@@ -36,9 +36,9 @@ async def test_a_claim_costs_the_same_after_thousands_of_others_beside_an_idle_t
         await idle.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         await idle.execute(text("SELECT pg_current_snapshot()"))
         async with engine.connect() as conn:
-            fresh = await blocks(conn, floors.over([asked], 8, {})[0])
+            fresh = await blocks(conn, floors.over([asked])[0])
         for _ in range(MANY // 100):
-            asks = floors.over([Ask(kind_id=shop.kind.id, limit=80)], 80, {})
+            asks = floors.over([Ask(kind_id=shop.kind.id, limit=80)])
             async with engine.begin() as conn:
                 rows: list[Claimed] = await moves.claim(conn, asks, NOW)
                 given = [row.id for row in rows]
@@ -48,7 +48,7 @@ async def test_a_claim_costs_the_same_after_thousands_of_others_beside_an_idle_t
             await conn.execute(text("VACUUM jobs"))
         async with engine.connect() as conn:
             assert await blocks(conn, asked) > 10 * fresh  # what it would be
-            assert await blocks(conn, floors.over([asked], 8, {})[0]) < 3 * fresh
+            assert await blocks(conn, floors.over([asked])[0]) < 3 * fresh
 
 
 async def test_a_sweep_costs_the_same_after_thousands_of_leases_beside_an_idle_transaction(engine: Engine) -> None:

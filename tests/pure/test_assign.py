@@ -1,11 +1,16 @@
 """Who gets which job: free slots, the score, and workers that lost the job before."""
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 from hypothesis import given, strategies as st
 
-from coordinator.match.assign import Pairing, asks, assign
+from coordinator.match import free as frees
+from coordinator.match.assign import LOOKED, MORE, MOST, Asked, Pairing, asks, assign
+from coordinator.match.free import Free
+from coordinator.match.roster import Fits
 from coordinator.match.score import Bench, Fit, score
 from coordinator.store.rows import Ask, Claimed
 
@@ -22,9 +27,34 @@ def job(age_ms: int = 0, avoid: tuple[str, ...] = (), kind_id: int = 1) -> Claim
     )  # fmt: skip
 
 
+def fits_of(fits: dict[int, dict[str, Fit]]) -> Callable[[int], Fits]:
+    made = {kind_id: Fits() for kind_id in fits}
+    for kind_id, workers in fits.items():
+        for pk, fit in workers.items():
+            made[kind_id].put(pk, fit)
+    return made.__getitem__
+
+
+def free_of(benches: dict[str, Bench]) -> Free:
+    free = Free()
+    for pk, bench in benches.items():
+        free.put(pk, bench, ["m"])
+    return free
+
+
+def paired(
+    jobs: list[Claimed], fits: dict[int, dict[str, Fit]], benches: dict[str, Bench], begun: Collection[UUID] = ()
+) -> list[Pairing]:
+    return assign(jobs, fits_of(fits), free_of(benches), NOW, begun)
+
+
 def given_to(jobs: list[Claimed], fits: dict[str, Fit], benches: dict[str, Bench]) -> list[str | None]:
-    pairs = {pair.job.id: pair.worker_pk for pair in assign(jobs, {1: fits}, benches, NOW)}
+    pairs = {pair.job.id: pair.worker_pk for pair in paired(jobs, {1: fits}, benches)}
     return [pairs.get(one.id) for one in jobs]
+
+
+def asked_of(fits: dict[int, dict[str, Fit]], benches: dict[str, Bench], spare: dict[int, int] | None = None) -> Asked:
+    return asks(lambda models: iter(fits if "m" in models else ()), fits_of(fits), free_of(benches), spare or {})
 
 
 def test_jobs_go_out_in_their_order_and_no_worker_gets_more_than_its_slots() -> None:
@@ -55,9 +85,9 @@ def test_a_callers_own_slots_are_for_its_own_jobs_first() -> None:
     others, mine = job(kind_id=1), job(kind_id=2)
     fits = {1: {"mine": NEAR}, 2: {"mine": own, "theirs": NEAR}}
     benches = {"mine": Bench(1, 0, 0), "theirs": Bench(1, 0, 0)}
-    assert assign([others, mine], fits, benches, NOW) == [Pairing(mine, "mine")]
+    assert paired([others, mine], fits, benches) == [Pairing(mine, "mine")]
     more = job(kind_id=2)
-    pairs = assign([others, mine, more], fits, benches, NOW)
+    pairs = paired([others, mine, more], fits, benches)
     assert pairs == [Pairing(mine, "mine"), Pairing(more, "theirs")]
 
 
@@ -66,9 +96,9 @@ def test_nobody_weak_goes_on_from_the_tokens_of_another() -> None:
     begun = job(avoid=("b",))
     benches = {"a": Bench(1, 0, 0), "b": Bench(1, 0, 0)}
     fits = {1: {"a": weak, "b": seeded}}
-    assert assign([begun], fits, benches, NOW) == [Pairing(begun, "a")]
-    assert assign([begun], fits, benches, NOW, {begun.id}) == [Pairing(begun, "b")]
-    assert assign([begun], {1: {"a": weak}}, benches, NOW, {begun.id}) == []
+    assert paired([begun], fits, benches) == [Pairing(begun, "a")]
+    assert paired([begun], fits, benches, {begun.id}) == [Pairing(begun, "b")]
+    assert paired([begun], {1: {"a": weak}}, benches, {begun.id}) == []
 
 
 def test_the_score_prefers_own_then_warm_then_near_then_fast_then_idle_then_long_idle() -> None:
@@ -95,11 +125,25 @@ def test_what_is_asked_for_fits_the_free_slots_and_their_ages() -> None:
         3: {"c": NEAR},
         4: {},
     }
-    benches = {"a": Bench(3, 1, 0), "b": Bench(100, 0, 0), "c": Bench(1, 1, 0)}
-    assert asks(fits, benches, most=64, spare={}) == [
-        Ask(kind_id=1, limit=64), Ask(kind_id=2, limit=64, min_age_ms=1000)
-    ]  # fmt: skip
-    assert asks({1: {"a": NEAR}}, benches, most=64, spare={1: 5}) == [Ask(kind_id=1, limit=7)]
+    benches = {"a": Bench(3, 1, 0), "b": Bench(20, 0, 0), "c": Bench(1, 1, 0)}
+    assert asked_of(fits, benches).asks == [Ask(kind_id=1, limit=11), Ask(kind_id=2, limit=11, min_age_ms=1000)]
+    assert asked_of({1: {"a": NEAR}}, benches, {1: 5}).asks == [Ask(kind_id=1, limit=7)]
+    assert asked_of({1: {"b": NEAR}}, {"b": Bench(100, 0, 0)}).asks == [Ask(kind_id=1, limit=MOST)]
+
+
+def test_kinds_for_the_same_slots_are_not_all_claimed_from_and_leave_others_their_turn() -> None:
+    """A few more than there are slots, for some may have nothing."""
+    fits = {n: {"a": NEAR} for n in range(100)} | {100: {"b": NEAR}}
+    benches = {"a": Bench(2, 0, 0), "b": Bench(1, 0, 0)}
+    assert [ask.kind_id for ask in asked_of(fits, benches).asks] == [0, 1, 100, *range(2, 2 + MORE)]
+
+
+def test_kinds_that_nobody_free_can_do_are_passed_over_and_told_of_when_they_hide_others() -> None:
+    none: dict[int, dict[str, Fit]] = {n: {} for n in range(LOOKED)}
+    benches = {"a": Bench(1, 0, 0)}
+    few = {n: none[n] for n in range(9)} | {LOOKED: {"a": NEAR}}
+    assert asked_of(few, benches) == Asked([Ask(kind_id=LOOKED, limit=1)], list(range(9)), full=False)
+    assert asked_of(none | {LOOKED: {"a": NEAR}}, benches) == Asked([], list(none), full=True)
 
 
 benches_ = st.dictionaries(
@@ -114,7 +158,7 @@ def test_every_assignment_keeps_the_rules_and_no_slot_stays_free_without_reason(
 ) -> None:
     fits = {pk: Fit(data.draw(st.sampled_from([0, 1000, 2000])), loaded=True, rings=0) for pk in benches}
     jobs = [job(age, tuple(sorted(avoid))) for age, avoid in asked]
-    pairs = assign(jobs, {1: fits}, benches, NOW)
+    pairs = paired(jobs, {1: fits}, benches)
     taken = {pk: bench.taken for pk, bench in benches.items()}
     for pair in pairs:
         taken[pair.worker_pk] += 1
@@ -129,3 +173,54 @@ def test_every_assignment_keeps_the_rules_and_no_slot_stays_free_without_reason(
             assert not [
                 pk for pk in free if fits[pk].after_ms <= age and (pk not in one.avoid or set(fits) <= set(one.avoid))
             ]
+
+
+def plainly(
+    claimed: list[Claimed], fits: dict[int, dict[str, Fit]], benches: dict[str, Bench], begun: Collection[UUID]
+) -> list[Pairing]:
+    """What `assign` promises, over all workers and without any index."""
+    taken, pairs = dict(benches), dict[UUID, Pairing]()
+    for own in (True, False):
+        for one in claimed:
+            workers = {pk: fit for pk, fit in fits[one.kind_id].items() if one.id not in begun or not fit.weak}
+            others = workers.keys() - one.avoid
+            age_ms = (NOW - one.since) // timedelta(milliseconds=1)
+            candidates = [
+                score(fit, taken[pk], pk)
+                for pk, fit in workers.items()
+                if fit.after_ms <= age_ms and taken[pk].taken < taken[pk].slots and (pk in others or not others)
+                if fit.own or not own
+            ]
+            if candidates and one.id not in pairs:
+                pk = min(candidates)[-1]
+                taken[pk] = Bench(taken[pk].slots, taken[pk].taken + 1, taken[pk].last_ms)
+                pairs[one.id] = Pairing(one, pk)
+    return list(pairs.values())
+
+
+workers_ = st.sampled_from("abcdefgh")
+fit_ = st.builds(
+    Fit, st.sampled_from([0, 1000]), st.booleans(), st.integers(0, 1), st.booleans(), st.booleans(), st.booleans(),
+    st.integers(0, 1),
+)  # fmt: skip
+some_ = st.fixed_dictionaries(
+    {pk: st.builds(Bench, st.integers(1, 3), st.integers(0, 3), st.integers(0, 2)) for pk in "abcdefgh"}
+)
+
+
+@given(
+    some_,
+    st.fixed_dictionaries({kind_id: st.dictionaries(workers_, fit_) for kind_id in (1, 2, 3)}),
+    st.lists(st.tuples(st.integers(0, 2000), st.sets(workers_), st.integers(1, 3), st.booleans()), max_size=12),
+    st.sampled_from([0, frees.FEW]),
+)
+def test_the_index_of_free_workers_decides_as_all_of_them_would(
+    benches: dict[str, Bench],
+    fits: dict[int, dict[str, Fit]],
+    asked: list[tuple[int, set[str], int, bool]],
+    few: int,
+) -> None:
+    jobs = [job(age, tuple(sorted(avoid)), kind_id) for age, avoid, kind_id, _ in asked]
+    begun = {one.id for one, (*_, begun) in zip(jobs, asked, strict=True) if begun}
+    with patch.object(frees, "FEW", few):
+        assert paired(jobs, fits, benches, begun) == plainly(jobs, fits, benches, begun)

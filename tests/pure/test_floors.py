@@ -4,7 +4,7 @@ from uuid import UUID
 
 from hypothesis import given, strategies as st
 
-from coordinator.queue.floors import ASKED, MORE, MOST, Floors
+from coordinator.queue.floors import MOST, Floors
 from coordinator.queue.order import LOWEST
 from coordinator.store.rows import Ask, Claimed
 from tests.pure.test_assign import job as claimed
@@ -18,7 +18,7 @@ def at(tag: int, kind_id: int = 1) -> Claimed:
 
 
 def floor_of(floors: Floors, kind_id: int = 1) -> int:
-    (ask,) = floors.over([Ask(kind_id=kind_id, limit=8)], 8, {})
+    (ask,) = floors.over([Ask(kind_id=kind_id, limit=8)])
     return ask.floor
 
 
@@ -44,7 +44,7 @@ def test_what_was_passed_over_as_too_young_is_found_again() -> None:
 
 def test_a_job_that_is_put_in_during_a_claim_or_a_look_is_found() -> None:
     floors, found = Floors(), [at(30)]
-    floors.over([KIND], 8, {})
+    floors.over([KIND])
     floors.put(1, 15)
     floors.claimed([KIND], found, {found[0].id})
     assert floor_of(floors) == 15
@@ -81,28 +81,75 @@ def test_no_more_floors_are_kept_than_there_is_room_for() -> None:
     assert (floor_of(floors, 3), floor_of(floors, 4)) == (9, LOWEST)
 
 
-def test_what_stands_foremost_is_asked_first_and_not_much_more_than_there_is_room_for() -> None:
-    floors, asks = Floors(), [Ask(kind_id=n, limit=64) for n in range(3 * ASKED)]
-    floors.seen({n: 1000 - n for n in range(3 * ASKED)})
-    asked = floors.over(asks, 96, {191: 5})
-    assert [ask.kind_id for ask in asked] == list(range(3 * ASKED - 1, 2 * ASKED - 1, -1))
-    assert {ask.limit for ask in asked} == {2, 7}
-    assert floors.more(asks, asked)
-    assert [ask.limit for ask in floors.over(asks[:1], 64, {})] == [64]
-    assert [(ask.kind_id, ask.limit) for ask in floors.over(asks, 1, {})] == [(191 - n, 1) for n in range(1 + MORE)]
+def waiting(floors: Floors, many: int) -> Floors:
+    for kind_id in range(many):
+        floors.waits(kind_id, f"m{kind_id % 3}")
+    return floors
+
+
+def in_line(floors: Floors, *models: str) -> list[int]:
+    return list(floors.line.in_order(models or ("m0", "m1", "m2")))
+
+
+def test_the_kinds_whose_first_jobs_stand_foremost_are_first_whatever_their_model() -> None:
+    floors = waiting(Floors(), 9)
+    floors.seen({n: 100 - n for n in range(9)})
+    assert in_line(floors) == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert in_line(floors, "m1", "none") == [7, 4, 1]
+    floors.put(2, 5)
+    assert in_line(floors)[:2] == [2, 8]
+
+
+def test_what_is_asked_is_out_of_the_line_until_it_waits_again() -> None:
+    floors = waiting(Floors(), 3)
+    floors.over([Ask(kind_id=1, limit=1)])
+    assert in_line(floors) == [0, 2]
+    floors.waits(1, "m1")
+    assert in_line(floors) == [0, 1, 2]
 
 
 def test_kinds_that_gave_nothing_are_not_in_the_way_of_others() -> None:
     """Each is asked once; when all were, there is nothing more to ask for until something happens."""
-    floors, asks, seen = Floors(), [Ask(kind_id=n, limit=1) for n in range(3 * ASKED)], set[int]()
-    for left in (True, True, False):
-        asked = floors.over(asks, ASKED, {})
-        floors.claimed(asked, [at(1, ask.kind_id) for ask in asked], set())
-        seen |= {ask.kind_id for ask in asked}
-        assert floors.more(asks, asked) is left
-    assert len(seen) == 3 * ASKED
-    floors.put(100, 7)
-    assert floors.more(asks, [])
+    floors = waiting(Floors(), 6)
+    for asked, left in (((0, 1), True), ((2, 3), True), ((4, 5), False)):
+        assert tuple(in_line(floors)[:2]) == asked
+        asks = floors.over([Ask(kind_id=n, limit=1) for n in asked])
+        floors.claimed(asks, [at(1, ask.kind_id) for ask in asks], set())
+        for n in asked:
+            floors.waits(n, f"m{n % 3}")
+        assert floors.more(["m0", "m1", "m2"], asked) is left
+    assert in_line(floors) == [0, 1, 2, 3, 4, 5]
+    floors.put(4, 7)
+    assert in_line(floors)[0] == 4
+    assert floors.more(["m0", "m1", "m2"], ())
+    assert not floors.more(["m0", "m2"], ())
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["waits", "put", "take", "vain", "seen"]), st.integers(0, 9), st.integers(0, 50)),
+        max_size=40,
+    )
+)
+def test_the_line_is_what_sorting_all_that_waits_would_give(steps: list[tuple[str, int, int]]) -> None:
+    floors, waits = Floors(), set[int]()
+    for step, kind_id, tag in steps:
+        if step == "waits":
+            floors.waits(kind_id, f"m{kind_id % 3}")
+            waits.add(kind_id)
+        elif step == "put":
+            floors.put(kind_id, tag)
+        elif step == "vain":
+            floors.vain([kind_id])
+        elif step == "seen":
+            floors.seen({kind_id: tag, kind_id + 1: tag + 1})
+        else:
+            floors.line.take([kind_id])
+            waits.discard(kind_id)
+        for models in (["m0"], ["m1", "m2"], ["m0", "m1", "m2"]):
+            of_models = [kind_id for kind_id in waits if f"m{kind_id % 3}" in models]
+            assert in_line(floors, *models) == sorted(of_models, key=lambda one: (floors._place(one), one))
+        assert floors.line.kind_ids == waits
 
 
 STEPS = st.lists(

@@ -26,8 +26,11 @@ async def floor(engine: Engine) -> AsyncIterator[Floor]:
 
 
 def next_of(hub: Hub) -> tuple[set[int], list[UUID]]:
-    waiting, fresh = hub.take_waiting()
-    return waiting, [job.id for job in fresh]
+    """The kinds that wait, which are asked now, and the new jobs that go without."""
+    fresh = [job.id for job in hub.take_fresh()]
+    waiting = hub.floors.line.kind_ids
+    hub.floors.line.take(waiting)
+    return waiting, fresh
 
 
 async def test_a_free_slot_gets_it_without_a_claim(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +130,8 @@ async def test_kinds_that_are_forgotten_meanwhile_stop_nothing(floor: Floor, mon
         hub.submitted(kind, job)
     assert next_of(hub) == (set(), [job.id for job in jobs[:3]])
     assert not hub.anyone(kinds[3])
-    assert hub.fits([kinds[0].id, kinds[3].id]) == {kinds[3].id: {}}
+    assert not hub.fits(kinds[0].id).workers
+    assert not hub.fits(kinds[3].id).workers
 
 
 async def test_a_job_that_comes_before_what_was_claimed_last_is_not_passed_over(
