@@ -146,6 +146,12 @@ class Wire(WebSocketsSansIOProtocol):
         if self._sink is None and self.close_timer is None:
             self.transport.close()
 
+    async def send(self, message: Any) -> None:
+        """What the app says; a worker that has gone meanwhile is no fault of ours, as uvloop would have it."""
+        if self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
+
     def data_received(self, data: bytes) -> None:
         """Takes bytes: cuts whole binary frames out, and leaves all else to the library, a whole frame at a time; one that is
         too large is refused at once."""

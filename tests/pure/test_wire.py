@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 from hypothesis import given, strategies as st
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 from websockets.frames import Close, Frame, Opcode
 
@@ -239,3 +240,11 @@ async def test_too_many_at_once_are_refused_before_they_cost_anything(monkeypatc
     assert (transport.out, transport.asked) == ([module.BUSY], ["close"])
     refused.connection_lost(None)
     assert Wire.opening == before
+
+
+async def test_an_app_that_speaks_to_a_worker_that_has_gone_hears_so() -> None:
+    wire, transport, _ = await served()
+    transport.close()
+    with pytest.raises(ClientDisconnected):
+        await wire.send({"type": "websocket.send", "bytes": b"hello"})
+    assert transport.out == []
