@@ -124,7 +124,7 @@ class Nemesis:
         work on what one of its own has a result of, that comes, late."""
         one.database.open.clear()
         with contextlib.suppress(AssertionError):  # nobody had anything to do
-            await eventually(partial(self._is_overtaken, one), 2 * self._lease_s, "a job that was given to another")
+            await eventually(partial(self._is_overtaken, one), 3 * self._lease_s, "a job that was given to another")
             self.did["results overtaken"] += 1
         one.database.open.set()
 
