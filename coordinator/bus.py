@@ -82,6 +82,11 @@ class Secured(Client):
             raise NatsError("the server does not ask for TLS, and its address begins with tls:")
         await super()._process_info(info, initial_connection)
 
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():  # who waited has given up, and the answer would end all reading
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
     async def let_go(self, subscriptions: Sequence[Subscription]) -> None:
         """Closes the connection, within a moment, and waits for the end of every task that it had: after a handshake that
         failed it would wait for ever for a socket that is gone."""

@@ -6,7 +6,18 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from coordinator.bus import MAX_BATCH, MAX_MESSAGE, Alone, Nats, batches, checked, decoded, said_of, subject_name
+from coordinator.bus import (
+    MAX_BATCH,
+    MAX_MESSAGE,
+    Alone,
+    Nats,
+    Secured,
+    batches,
+    checked,
+    decoded,
+    said_of,
+    subject_name,
+)
 from coordinator.dispatch.between import Drop, Follow, Message, Over, Reading, Said
 from coordinator.dispatch.channel import Status, Token, WorkerPublic
 from coordinator.queue.lifecycle import State
@@ -102,6 +113,14 @@ def test_what_failed_is_told_without_the_secrets_of_the_addresses() -> None:
     urls = ["nats://me:s3cret@a:4222", "tls://t0ken@b"]
     failure = OSError("nats://me:s3cret@a:4222 and\n t0ken failed")
     assert said_of(failure, urls) == "nats://…:…@a:4222 and … failed"
+
+
+async def test_an_answer_that_comes_when_nobody_waits_for_it_any_more_breaks_nothing() -> None:
+    client, given_up = Secured(), asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    client._pongs = [given_up]
+    await client._process_pong()
+    assert client._pongs == []
 
 
 async def test_a_connection_that_is_reset_in_mid_word_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
