@@ -35,7 +35,7 @@ from tests.support_wait import eventually
 from tests.swarm.scripted import BERLIN, NEW_YORK, ROME
 
 COORDINATORS: Final = 3
-OVERDUE_S: Final = 10.0
+OVERDUE_S: Final = 20.0
 """How long a lease may be over before somebody has seen it, in a run that is three times as quick or more."""
 
 _OVERDUE: Final = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - lease_until)), 0) FROM jobs"
