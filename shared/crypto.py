@@ -23,6 +23,7 @@ class Context(StrEnum):
     WORKER_HELLO = "worker-hello"
     OFFER = "offer"
     RECEIPT = "receipt"
+    SHARE = "share"
     COUNTERSIGN = "countersign"
     WORKER_REQUEST = "worker-request"
     RELEASE = "release"

@@ -1,11 +1,12 @@
 """The signed receipt of one attempt: what a worker says it did, countersigned by the coordinator."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 from nacl.signing import SigningKey
 
-from shared.crypto import Context, sign, verifies
+from shared.crypto import Context, chain_extend, sign, verifies
 
 VERSION: Final = 1
 SAMPLER: Final = "hive-sampler-1"
@@ -38,6 +39,25 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worker_pk: str
 
 
+class ShareReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker says of an attempt that it lost: `tokens_out` tokens of it went out, from output position `offset` of the
+    job on, and it made them. The other fields are those of a receipt."""
+
+    version: int
+    job_id: str
+    attempt: int
+    model_digest: str
+    engine_build: str
+    sampler: str
+    seed_commitment: str
+    prompt_hash: str
+    chain_head: str
+    offset: int
+    tokens_out: int
+    verifiability: str
+    worker_pk: str
+
+
 class Signatures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`worker` is over the receipt, `coordinator` over the receipt and the worker's signature; both hex."""
 
@@ -64,7 +84,23 @@ def worker_signed(receipt: Receipt, signature: str) -> bool:
     return verifies(receipt.worker_pk, Context.RECEIPT, msgspec.to_builtins(receipt), signature)
 
 
-def countersign(key: SigningKey, receipt: Receipt, worker_signature: str) -> str:
+def share_of(nothing: ShareReceipt, ids: Sequence[int]) -> ShareReceipt:
+    """The share of an attempt of which so far `nothing` was made, with these tokens."""
+    head = chain_extend(bytes.fromhex(nothing.chain_head), nothing.offset, ids)
+    return msgspec.structs.replace(nothing, chain_head=head.hex(), tokens_out=len(ids))
+
+
+def sign_share(key: SigningKey, share: ShareReceipt) -> str:
+    """The worker's signature over its share, hex."""
+    return sign(key, Context.SHARE, msgspec.to_builtins(share))
+
+
+def share_signed(share: ShareReceipt, signature: str) -> bool:
+    """Whether the worker that the share names signed it."""
+    return verifies(share.worker_pk, Context.SHARE, msgspec.to_builtins(share), signature)
+
+
+def countersign(key: SigningKey, receipt: Receipt | ShareReceipt, worker_signature: str) -> str:
     """The coordinator's signature over the receipt and the worker's signature, hex."""
     return sign(key, Context.COUNTERSIGN, _countersigned(receipt, worker_signature))
 
@@ -81,5 +117,5 @@ def problems(signed: SignedReceipt) -> list[str]:
     return found
 
 
-def _countersigned(receipt: Receipt, worker_signature: str) -> dict[str, Any]:
+def _countersigned(receipt: Receipt | ShareReceipt, worker_signature: str) -> dict[str, Any]:
     return {"receipt": msgspec.to_builtins(receipt), "worker": worker_signature}

@@ -39,9 +39,27 @@ NEVER: Final = {
         SELECT e.id, e.cost, count(p.job_id), sum(p.worker + p.credited + p.platform + p.resilience + p.quorum)
         FROM jobs_ended e
         LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id
-        GROUP BY e.id, e.cost, e.worker_pk
-        HAVING count(p.job_id) <> (e.cost > 0)::int OR (e.cost > 0 AND
-            (sum(p.worker + p.credited + p.platform + p.resilience + p.quorum) <> e.cost OR max(p.worker_pk) <> e.worker_pk))""",
+        GROUP BY e.id, e.cost, e.worker_pk, e.attempt
+        HAVING count(p.job_id) FILTER (WHERE p.attempt = e.attempt) <> (e.cost > 0)::int
+            OR count(p.job_id) FILTER (WHERE p.attempt > e.attempt) > 0
+            OR coalesce(sum(p.worker + p.credited + p.platform + p.resilience + p.quorum), 0) <> e.cost
+            OR max(p.worker_pk) FILTER (WHERE p.attempt = e.attempt) <> e.worker_pk""",
+    "an attempt that did not end its job is owed for though nothing of it is known to have gone out, or not to its worker": """
+        SELECT p.job_id, p.attempt FROM payables p JOIN jobs_ended e ON e.day = p.day AND e.id = p.job_id
+        LEFT JOIN attempts a ON a.day = p.day AND a.job_id = p.job_id AND a.attempt = p.attempt
+        WHERE (p.attempt < e.attempt OR p.sign_until IS NOT NULL) AND (p.sign_until IS NULL OR a.share IS NULL
+            OR a.outcome IS DISTINCT FROM 'lose' OR a.worker_pk IS DISTINCT FROM p.worker_pk)""",
+    "a share that is owed was not signed for, or one was signed for that is not owed": """
+        SELECT p.job_id, p.attempt, s.job_id FROM (SELECT * FROM payables
+            WHERE sign_until IS NOT NULL AND state <> 'unsigned' AND forfeited = 0) p
+        FULL JOIN shares s ON s.day = p.day AND s.job_id = p.job_id AND s.attempt = p.attempt
+        WHERE p.job_id IS NULL OR s.job_id IS NULL""",
+    "a worker forfeited something else than the journal says": """
+        SELECT * FROM (SELECT worker_pk, sum(forfeited) AS forfeited FROM payables WHERE forfeited > 0 GROUP BY worker_pk) p
+        FULL JOIN (SELECT substr(leg.account, 8) AS worker_pk, -sum(leg.amount) AS booked
+            FROM journal, unnest(accounts, amounts) AS leg(account, amount)
+            WHERE kind = 'forfeit' AND leg.account LIKE 'worker:%' GROUP BY 1) j USING (worker_pk)
+        WHERE p.forfeited IS DISTINCT FROM j.booked""",
     "a completed job has not exactly one receipt, one completed attempt, one event of completion": """
         SELECT e.id, e.state FROM jobs_ended e
         WHERE NOT ((e.state = 'completed')::int = ALL (ARRAY[
@@ -56,17 +74,23 @@ NEVER: Final = {
         SELECT * FROM worker_sums s FULL JOIN (SELECT worker_pk,
             coalesce(sum(worker) FILTER (WHERE state IN ('accrued', 'held')), 0) AS held,
             coalesce(sum(worker) FILTER (WHERE state IN ('ready', 'reserved')), 0) AS pending,
-            coalesce(sum(worker) FILTER (WHERE state = 'paid'), 0) AS paid, sum(credited) AS credited
+            coalesce(sum(worker) FILTER (WHERE state = 'paid'), 0) AS paid, sum(credited) AS credited,
+            coalesce(sum(worker) FILTER (WHERE state = 'unsigned'), 0) AS unsigned, sum(forfeited) AS forfeited
             FROM payables GROUP BY worker_pk) p USING (worker_pk)
-        WHERE (s.held, s.pending, s.paid, s.credited) IS DISTINCT FROM (p.held, p.pending, p.paid, p.credited)
-            AND (s.worker_pk IS NOT NULL OR (p.held, p.pending, p.paid, p.credited) <> (0, 0, 0, 0))""",
+        WHERE (s.held, s.pending, s.paid, s.credited, s.unsigned, s.forfeited)
+                IS DISTINCT FROM (p.held, p.pending, p.paid, p.credited, p.unsigned, p.forfeited)
+            AND (s.worker_pk IS NOT NULL
+                OR (p.held, p.pending, p.paid, p.credited, p.unsigned, p.forfeited) <> (0, 0, 0, 0, 0, 0))""",
     "what a worker did and earned by day is not what its jobs and payables say": """
         SELECT * FROM (SELECT worker_pk, sum(jobs) AS jobs, sum(tokens_in) AS tokens_in, sum(earned) AS earned
             FROM worker_days GROUP BY worker_pk) d
-        FULL JOIN (SELECT e.worker_pk, count(*) AS jobs, sum(e.tokens_in) AS tokens_in,
-            sum(coalesce(p.worker + p.credited, 0)) AS earned FROM jobs_ended e
-            LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id AND p.attempt = e.attempt
-            WHERE e.state = 'completed' OR p.worker + p.credited > 0 GROUP BY e.worker_pk) j USING (worker_pk)
+        FULL JOIN (SELECT worker_pk, count(*) AS jobs, sum(tokens_in) AS tokens_in, sum(earned) AS earned FROM (
+            SELECT coalesce(p.worker_pk, e.worker_pk) AS worker_pk, e.tokens_in, coalesce(p.worker + p.credited, 0) AS earned
+            FROM jobs_ended e LEFT JOIN payables p ON p.day = e.day AND p.job_id = e.id AND p.attempt = e.attempt
+            WHERE e.state = 'completed' OR (p.worker + p.credited > 0 AND p.state <> 'unsigned')
+            UNION ALL SELECT p.worker_pk, e.tokens_in, p.worker + p.credited
+            FROM jobs_ended e JOIN payables p ON p.day = e.day AND p.job_id = e.id AND p.attempt < e.attempt
+            WHERE p.state <> 'unsigned' AND p.forfeited = 0) w GROUP BY worker_pk) j USING (worker_pk)
         WHERE (d.jobs, d.tokens_in, d.earned) IS DISTINCT FROM (j.jobs, j.tokens_in, j.earned)""",
     "a job that was not completed cost something though nothing was made of it, or keeps what no worker signed for": """
         SELECT id, state, tokens_out, cost FROM jobs_ended

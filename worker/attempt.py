@@ -9,10 +9,12 @@ from nacl.signing import SigningKey
 from shared.crypto import sampler_seed
 from shared.errors import HiveError
 from shared.protocol.messages import Done, Failed, Held, Logprob, OfferBody, Progress, ToCoordinator, Tokens
-from shared.receipt import sign_receipt
+from shared.receipt import ShareReceipt, sign_receipt
+from shared.shares import nothing_of
 from worker.engine import wire
 from worker.engine.face import Engine
 from worker.receipts import Work, receipt_of
+from worker.shares import Kept
 from worker.texts import read_texts
 
 FRAME_S: Final = 0.02
@@ -22,18 +24,26 @@ PREFILL_S: Final = 1.0
 
 
 class Attempt:
-    """One offer in a slot. What it says goes to `say`; token frames are kept, so that they can be said again.
+    """One offer in a slot. What it says goes to `say`; token frames are kept, so that they can be said again, and with `keep`
+    the ids on disk, before they are said.
 
     `clock` gives ms since 1970 UTC.
     """
 
     def __init__(
-        self, offer: OfferBody, key: SigningKey, *, say: Callable[[ToCoordinator], object], clock: Callable[[], int]
+        self,
+        offer: OfferBody,
+        key: SigningKey,
+        *,
+        say: Callable[[ToCoordinator], object],
+        clock: Callable[[], int],
+        keep: Callable[[ShareReceipt], Kept] | None = None,
     ) -> None:
         self.offer = offer
         self.key = (offer.job_id, offer.attempt)
         self.frames: list[Tokens] = []
-        self._sign_key, self._say, self._clock = key, say, clock
+        self._sign_key, self._say, self._clock, self._keep = key, say, clock, keep
+        self._kept: Kept | None = None
         self._ids: list[int] = []
         self._text: list[str] = []
         self._unsent: list[int] = []
@@ -59,6 +69,8 @@ class Attempt:
         except HiveError as error:
             return self._failed(error.code, error.message, retryable=True)
         if self.offer.task == "generate":
+            nothing = nothing_of(self.offer, engine_build=loaded.engine_build, weak=engine.verifiability == "weak")
+            self._kept = self._keep(nothing) if self._keep else None
             ending = await self._generate(engine, self._request())
         else:
             ending = await self._read(engine)
@@ -97,6 +109,8 @@ class Attempt:
                         assert_never(event)
         finally:
             self._stop_timer()
+            if self._kept is not None:
+                self._kept.close()
             await events.aclose()
         return wire.Failed(request.number, "engine_crashed", "the engine said nothing more", retryable=True)
 
@@ -154,6 +168,8 @@ class Attempt:
         frame = Tokens(self.offer.job_id, self.offer.attempt, offset, self._unsent, self._unsaid, self._untold)
         self._unsent, self._unsaid, self._untold = [], "", []
         self.frames.append(frame)
+        if self._kept is not None:
+            self._kept.add(frame.ids)
         self._say(frame)
 
     def _stop_timer(self) -> None:

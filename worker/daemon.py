@@ -41,6 +41,7 @@ from worker.outbox import Outbox
 from worker.report import Report, forget_report
 from worker.reporting import Reporting
 from worker.settings import Settings, fits_pin, websocket_url
+from worker.shares import Shares
 from worker.shelf import Shelf
 from worker.signals import on_stop
 from worker.slots import Terms
@@ -78,6 +79,7 @@ class Daemon:
         self._jobs = Jobs(
             self._shelf.served, Outbox(home / "outbox"), who.key,
             slots=chosen.slots, say=self._link.say, changed=self._touch, clock=clock, use=self._shelf.use,
+            shares=Shares(home / "shares", clock),
         )  # fmt: skip
         self._guard = Guard(home, chosen, self, self._now, look)
         self._reporting = Reporting(
@@ -211,6 +213,8 @@ class Daemon:
                 self._link.reconnect_after(message.reconnect_ms)
             case Standing():
                 self._standing = message, self._clock()
+                if message.unsigned:
+                    self._group.create_task(self._jobs.sign(message.unsigned))
                 self._touch()
             case Wanted():
                 if self._is_open:

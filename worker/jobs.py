@@ -17,11 +17,13 @@ from shared.protocol.messages import (
     Held,
     Offer,
     ToCoordinator,
+    Unsigned,
     Verdict,
 )
 from worker.attempt import Attempt
 from worker.outbox import Key, Outbox, OutboxFullError
 from worker.served import Served
+from worker.shares import Shares
 from worker.slots import Slots, Terms, refusal
 
 AGAIN_S: Final = 10.0
@@ -45,13 +47,15 @@ class Jobs:
         changed: Callable[[], None],
         clock: Callable[[], int],
         use: Callable[[str], bool] = lambda _: True,
+        shares: Shares | None = None,
     ) -> None:
-        self._use = use
+        self._use, self._shares = use, shares
         self._served, self._outbox, self._key = served, outbox, key
         self._say, self._changed, self._clock = say, changed, clock
         self._running: dict[Key, tuple[Attempt, asyncio.Task[None]]] = {}
         self._unsaid: list[Failed] = []
         self._sent: dict[Key, float] = {}
+        self._unable: set[Key] = set()
         self.slots = Slots(slots)
         self.done = self.tokens = 0
 
@@ -93,7 +97,8 @@ class Jobs:
             _LOG.info("declined", job=body.job_id, attempt=body.attempt, reason=reason)
             self._say(Decline(body.job_id, body.attempt, reason))
             return
-        attempt = Attempt(body, self._key, say=self._say, clock=self._clock)
+        keep = None if self._shares is None else self._shares.begin
+        attempt = Attempt(body, self._key, say=self._say, clock=self._clock, keep=keep)
         self.slots = self.slots.with_attempt(attempt.key)
         self._say(Accept(body.job_id, body.attempt))
         task = group.create_task(self._work(attempt, self._served[body.model_id]))
@@ -119,9 +124,12 @@ class Jobs:
                 )
 
     def acknowledged(self, ack: Ack) -> None:
-        """Forgets a result that the coordinator has dealt with."""
+        """Forgets a result, or a share, that the coordinator has dealt with. Of an attempt whose result came too late a share may
+        be asked for yet."""
         key = (ack.job_id, ack.attempt)
         self._sent.pop(key, None)
+        if self._shares is not None and ack.verdict != "late":
+            self._shares.remove(key)
         if self._outbox.remove(key) and ack.verdict != "accepted":
             _LOG.warning("result_not_paid", job=key[0], attempt=key[1], verdict=ack.verdict, reason=ack.reason)
         self._changed()
@@ -141,6 +149,19 @@ class Jobs:
         for key in self._outbox.keys()[:HELLO_HELD]:
             if now - self._sent.get(key, now - AGAIN_S) >= AGAIN_S:
                 self._send(key, now)
+
+    async def sign(self, asked: list[Unsigned]) -> None:
+        """Signs for those shares of lost attempts whose tokens were made here, and sends them."""
+        for one in asked:
+            key = (one.job_id, one.attempt)
+            if self._shares is None or key in self._unable:
+                continue
+            share = await asyncio.to_thread(self._shares.signed, one, self._key)
+            if share is None:
+                self._unable.add(key)
+                _LOG.warning("share_not_signed", job=key[0], attempt=key[1], reason="its tokens are not here")
+            elif self._say(share):
+                _LOG.info("share_signed", job=key[0], attempt=key[1], tokens=one.tokens)
 
     async def _work(self, attempt: Attempt, served: Served) -> None:
         """Runs an attempt to its end; a result is on disk before it is sent and before the slot is free."""

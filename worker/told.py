@@ -42,9 +42,20 @@ class Payment(msgspec.Struct, frozen=True):
     at: int
 
 
+class LostShare(msgspec.Struct, frozen=True):
+    """What this worker made of a job that another finished: `unsigned` until it has signed for it, at `until` (ms) at the
+    latest; then `signed`, or `forfeited`."""
+
+    job_id: str
+    attempt: int
+    amount: Amount
+    state: str
+    until: int
+
+
 class Earned(msgspec.Struct, frozen=True):
     """`held` is earned and still withheld, `pending` is due, `paid` is on the ledger, `credited` is on the balance of
-    `owner`, the account that the worker is linked to."""
+    `owner`, the account that the worker is linked to; `unsigned` and `forfeited` are sums of `shares`."""
 
     today: Amount
     held: Amount
@@ -55,6 +66,9 @@ class Earned(msgspec.Struct, frozen=True):
     payments: list[Payment]
     owner: str | None = None
     credited: Amount = "0.0000000"
+    unsigned: Amount = "0.0000000"
+    forfeited: Amount = "0.0000000"
+    shares: list[LostShare] = []
 
 
 class Rule(msgspec.Struct, frozen=True):

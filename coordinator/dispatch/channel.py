@@ -100,6 +100,10 @@ class Channel:
         tokens = self._base[0] if self._rejected else len(self.ids)
         return Made(self.attempt, self._worker_pk, tokens, 0 if self._rejected else own, self._held)
 
+    def own(self, attempt: int) -> list[int]:
+        """The ids that went out of this attempt, if it is the current one and nothing of it was rejected."""
+        return [] if attempt != self.attempt or self._rejected else self.ids[self._base[0] :]
+
     def assigned(self, attempt: int, worker: WorkerPublic, held: int = 0, base: tuple[int, int] | None = None) -> None:
         """An attempt begins: it continues from all that was relayed, or from the `base` (tokens, characters) that another
         coordinator knew, and frames of earlier ones are fenced off; one that was heard of continues from where it did.

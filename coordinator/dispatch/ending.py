@@ -8,6 +8,7 @@ from uuid import UUID
 from coordinator.dispatch import ordering, telling
 from coordinator.dispatch.attempts import Attempt, Stage
 from coordinator.dispatch.carried import words
+from coordinator.dispatch.shares import handed_over
 from coordinator.observe import jobs as observed
 from coordinator.observe.tracing import TRACING
 from coordinator.queue import moves
@@ -83,9 +84,9 @@ async def _tried(d: "Dispatch", job_id: UUID, tries: int) -> int:
 
 
 def delivered(d: "Dispatch", job_ids: Iterable[UUID]) -> Delivered:
-    """What of these jobs this process has relayed so far, to be paid for should they end now."""
+    """What of these jobs this process has relayed so far, to be paid for should they end now or lose their workers."""
     ids = list(job_ids)
-    return Delivered(d.relay.made(ids), d.catalogue, carried=words(d, ids))
+    return Delivered(d.relay.made(ids), d.catalogue, handed_over(d, ids), words(d, ids))
 
 
 async def announce(d: "Dispatch", job_ids: Iterable[UUID]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from coordinator.dispatch import resume
+from coordinator.dispatch import resume, shares
 from coordinator.dispatch.admission import Refusal, facts_of, fault_of, for_register, place_of
 from coordinator.dispatch.attempts import Attempt, Stage
 from coordinator.dispatch.judging import judged
@@ -35,6 +35,7 @@ from shared.protocol.messages import (
     Leave,
     Pong,
     Progress,
+    Share,
     ToCoordinator,
     Tokens,
 )
@@ -78,6 +79,8 @@ def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) -> Cor
                 _about(d, session, attempt, message, now)
         case Done():
             return _done(d, session, message, now)
+        case Share():
+            return shares.take(d, session, message)
         case Leave():
             return _leave(d, session, message)
         case _:

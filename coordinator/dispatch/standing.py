@@ -10,10 +10,10 @@ import structlog
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import Dispatch
 from coordinator.dispatch.waiting import wait_at_most
-from coordinator.store import earnings
+from coordinator.store import earnings, shares
 from coordinator.store.earnings import Sums
 from coordinator.store.engine import Away, alone
-from shared.protocol.messages import Standing
+from shared.protocol.messages import Standing, Unsigned
 
 LOOK_MS: Final = 10_000
 """How often the books are read for a worker that is here."""
@@ -43,24 +43,26 @@ async def run(d: Dispatch) -> None:
 
 
 async def one_round(d: Dispatch, now: int) -> int:
-    """Reads the books for all whose turn it is at `now` (ms), in one statement, and tells whom they have changed for;
-    returns when (ms) the next is due. Raises Away."""
+    """Reads the books for all whose turn it is at `now` (ms), in one statement (and in another what waits for signatures, if
+    any of them has to give some), and tells whom they have changed for; returns when (ms) the next is due. Raises Away."""
     d.hub.arrived.clear()
     sessions = list(d.hub.sessions.values())
     due = [session for session in sessions if _due(session, now) <= now]
     if due:
         async with alone(d.engine) as conn:
             found = await earnings.sums(conn, [session.pk for session in due], d.clock().date())
+            waiting = [pk for pk, sums in found.items() if sums.unsigned]
+            unsigned = await shares.asked(conn, waiting, d.clock()) if waiting else {}
         online = d.hub.online
         for session in due:
             session.books_at = now
-            _tell(session, standing_of(found[session.pk], online, now))
+            _tell(session, standing_of(found[session.pk], online, now, unsigned.get(session.pk, [])))
     return next_due(sessions, now)
 
 
-def standing_of(sums: Sums, workers_online: int, now: int) -> Standing:
+def standing_of(sums: Sums, workers_online: int, now: int, unsigned: list[Unsigned]) -> Standing:
     """The message; what an owner spent is neither withheld nor due any more."""
-    return Standing(now, sums.today, sums.held, sums.pending, sums.paid, workers_online)
+    return Standing(now, sums.today, sums.held, sums.pending, sums.paid, workers_online, unsigned)
 
 
 def next_due(sessions: Iterable[Session], now: int) -> int:

@@ -12,12 +12,13 @@ from coordinator.queue.lifecycle import Event, State
 from coordinator.queue.limits import KEPT, STORED
 from coordinator.queue.over import Ends, Over
 from coordinator.settle import ledger
+from coordinator.settle.due import Due, due
 from coordinator.settle.partial import Part
-from coordinator.settle.split import Split, own_share, split
-from coordinator.store import callbacks, money, parked, settling
+from coordinator.settle.split import Split
+from coordinator.store import callbacks, money, parked, settling, shares
 from coordinator.store.changes import End, Live, Use, Work
 from coordinator.store.engine import Connection
-from coordinator.store.rows import Payable, Result
+from coordinator.store.rows import Result
 
 
 async def complete_all(
@@ -36,15 +37,16 @@ async def end_all(
     come last; with those locked the next parked jobs of the same keys are let in."""
     if not ends:
         return Ends(set(), [])
-    shares = {end.id: own_share(split(end.cost), *end.share) for _, end in ends}
-    owed = [_payable(end, shares[end.id]) for _, end in ends if end.cost]
-    booked = [e for job, end in ends for e in ledger.settle(end.id, job.account_id, end.worker_pk, shares[end.id])]
+    owed = await _owed(conn, ends)
+    payables = [payable for _, end in ends if end.cost for payable in owed[end.id].payables]
+    until = {(p.id, p.attempt): until for p in payables if (until := owed[p.id].until(p, now))}
+    booked = [e for job, end in ends for e in _settled(job, owed[end.id])]
     booked += [e for job, end in ends for e in ledger.release(job.id, job.account_id, job.hold - end.cost)]
-    moved = await settling.end(conn, [end for _, end in ends], results, money.owe_values(owed), booked, now)
+    moved = await settling.end(conn, [end for _, end in ends], results, money.owe_values(payables, until), booked, now)
     assert len(moved) == len(ends), "a locked job cannot be moved by others"
     if told := Counter(job.parent or job.id for job, _ in ends if job.callback):
         await callbacks.ended(conn, told, now)
-    works = [_work(job, end, shares[end.id].worker) for job, end in ends if _worked(end, shares[end.id])]
+    works = [_work(job, end, owed[end.id].earned) for job, end in ends if _worked(end, owed[end.id])]
     uses = [_use(job, end) for job, end in ends if end.state is State.COMPLETED or end.tokens_out]
     accounts, keys = (_sums([(of(job), job, end) for job, end in ends]) for of in (_account_of, _key_of))
     await settling.settle(conn, [end for _, end in ends], works, uses, _unused(ends), accounts, keys, now)
@@ -100,12 +102,20 @@ def _completed(job: Live, r: Result, now: datetime, *, started: bool) -> End:
     )  # fmt: skip
 
 
-def _payable(end: End, share: Split) -> Payable:
-    return Payable(id=end.id, attempt=end.attempt, worker_pk=end.worker_pk, **msgspec.structs.asdict(share))
+async def _owed(conn: Connection, ends: Sequence[tuple[Live, End]]) -> dict[UUID, Due]:
+    """What each of these jobs owes, and to whom: of one that lost workers it is read what they had made of it."""
+    lost = await shares.made(conn, [job.id for job, end in ends if end.cost and job.lost + end.lost])
+    return {end.id: due(end, lost.get(end.id, ())) for _, end in ends}
 
 
-def _worked(end: End, share: Split) -> bool:
-    return end.state is State.COMPLETED or share.worker > 0
+def _settled(job: Live, owed: Due) -> list[ledger.Entry]:
+    last, *others = owed.payables
+    legs = Split(last.worker, last.platform, last.resilience, last.quorum)
+    return ledger.settle(job.id, job.account_id, last.worker_pk, legs, [(p.worker_pk, p.worker) for p in others])
+
+
+def _worked(end: End, owed: Due) -> bool:
+    return end.state is State.COMPLETED or owed.earned > 0
 
 
 def _work(job: Live, end: End, earned: int) -> Work:

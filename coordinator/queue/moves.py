@@ -17,11 +17,12 @@ from coordinator.queue.lifecycle import Event, State, after
 from coordinator.queue.limits import DECLINED, HANDED
 from coordinator.queue.over import Ends, Over
 from coordinator.settle.partial import NOTHING, Delivered
-from coordinator.store import ended, jobs
+from coordinator.store import ended, jobs, shares
 from coordinator.store.changes import Live, Requeue
 from coordinator.store.engine import Connection
 from coordinator.store.jobs import assign, claim
 from coordinator.store.rows import Ask, Assignment, Claimed, Outcome, Result
+from shared.receipt import ShareReceipt
 
 __all__ = [
     "LEASE_OVER", "Ask", "Assignment", "Cancelled", "Claimed", "Outcome", "Reported", "Reports", "Result", "apply", "assign",
@@ -36,9 +37,9 @@ Told = tuple[UUID, int, str, str]
 
 class Reports(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of attempts: first tokens, results, workers that went away, offers not accepted, and attempts that
-    failed for good (id, attempt, worker, code, message); `delivered` of the jobs that may fail by it. A worker may have
-    taken its attempt to another coordinator: what is told `by` one of an attempt that came to nothing is believed only
-    while the job is its own. `made` are the ids that went out of jobs whose workers were lost."""
+    failed for good (id, attempt, worker, code, message); `delivered` of the jobs that may fail or wait again by it. A worker
+    may have taken its attempt to another coordinator: what is told `by` one of an attempt that came to nothing is believed
+    only while the job is its own. `made` are the ids that went out of jobs whose workers were lost."""
 
     by: str | None = None
     started: Sequence[tuple[UUID, int, str]] = ()
@@ -101,6 +102,7 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
             job = live.pop(i)
             ends.append((job, ending.failed(job, code, message, part(job), now)))
     await jobs.requeue(conn, backs, now)
+    await shares.note(conn, _handed_over([job for job, _ in lost], told.delivered))
     ended_ = await ending.complete_all(conn, done, ends, now)
     outcomes = await _outcomes(conn, told.finished, set(accepted.values()))
     return Reported(outcomes=outcomes, states=states, let_in=ended_.let_in, over=ended_.over)
@@ -123,6 +125,7 @@ async def repair(
     ends += [(job, ending.lost_for_good(job, LEASE_OVER, part(job), now)) for job in gone]
     backs = [_adrift(job, now, delivered) for job in lost if job not in gone]
     await jobs.requeue(conn, backs, now)
+    await shares.note(conn, _handed_over(lost, delivered))
     return await ending.end_all(conn, ends, now)
 
 
@@ -160,6 +163,10 @@ async def renew(
     still = await jobs.renew(conn, held, lease_until)
     await jobs.read_on(conn, attached, reader_until)
     return still
+
+
+def _handed_over(lost: Iterable[Live], delivered: Delivered) -> list[ShareReceipt]:
+    return [share for job in lost if (share := delivered.handed_over(job)) is not None]
 
 
 def _named(told: Reports) -> set[UUID]:

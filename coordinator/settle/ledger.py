@@ -1,4 +1,4 @@
-"""The double-entry journal's entries: legs that sum to zero, one entry of a kind for a job, a grant or a payout."""
+"""The double-entry journal's entries: legs that sum to zero, one entry of a kind for a job, a lost share, a grant or a payout."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from coordinator.settle.split import Split
+from shared.crypto import chain_start
 from shared.ids import day_of
 
 ISSUE: Final = "issue"
@@ -44,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     day: date
     ref: UUID
-    kind: Literal["hold", "settle", "release", "refund", "grant", "payout", "credit"]
+    kind: Literal["hold", "settle", "release", "refund", "grant", "payout", "credit", "forfeit"]
     accounts: list[str]
     amounts: list[int]
 
@@ -64,10 +65,13 @@ def release(job_id: UUID, account_id: UUID, amount: int) -> list[Entry]:
     return _entry(day_of(job_id), job_id, "release", [(hold_of(account_id), -amount), (balance_of(account_id), amount)])
 
 
-def settle(job_id: UUID, account_id: UUID, worker_pk: str, legs: Split) -> list[Entry]:
-    """What a completed job cost goes from the hold to the worker and the pools."""
+def settle(
+    job_id: UUID, account_id: UUID, worker_pk: str, legs: Split, others: Iterable[tuple[str, int]] = ()
+) -> list[Entry]:
+    """What a job cost goes from the hold to the worker, the `others` that made tokens of it, and the pools."""
     gains = [
         (earned_by(worker_pk), legs.worker),
+        *((earned_by(other), amount) for other, amount in others),
         (PLATFORM, legs.platform),
         (RESILIENCE, legs.resilience),
         (QUORUM, legs.quorum),
@@ -79,6 +83,12 @@ def settle(job_id: UUID, account_id: UUID, worker_pk: str, legs: Split) -> list[
 def credit(job_id: UUID, worker_pk: str, account_id: UUID, amount: int) -> list[Entry]:
     """What a worker earned by a job goes to its owner's balance instead of being paid."""
     return _entry(day_of(job_id), job_id, "credit", [(earned_by(worker_pk), -amount), (balance_of(account_id), amount)])
+
+
+def forfeit(job_id: UUID, attempt: int, worker_pk: str, amount: int) -> list[Entry]:
+    """What a lost worker did not sign for in time goes to the resilience fund; a job may have several such attempts."""
+    ref = UUID(bytes=chain_start(str(job_id), attempt)[:16])
+    return _entry(day_of(job_id), ref, "forfeit", [(earned_by(worker_pk), -amount), (RESILIENCE, amount)])
 
 
 def payout(day: date, batch: UUID, paid: Iterable[tuple[str, int]]) -> list[Entry]:

@@ -8,6 +8,7 @@ import msgspec
 from coordinator.store.changes import Live
 from coordinator.submit.price import cost
 from shared.catalogue import Entry
+from shared.receipt import ShareReceipt
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -38,11 +39,13 @@ class Delivered(msgspec.Struct, frozen=True):
     """What this coordinator knows of jobs that may be ending before they are whole, and the models' prices.
 
     It is the only one that can count: of a job whose coordinator has died nobody knows more than those who read it
-    elsewhere, and if none does such a job costs nothing. `carried` are the ids that went out of jobs up to an attempt, packed.
+    elsewhere, and if none does such a job costs nothing. `shares` are what went out of attempts whose workers are gone,
+    `carried` the ids that went out of jobs up to an attempt, packed.
     """
 
     made: Mapping[UUID, Made] = {}
     entries: Mapping[str, Entry] = {}
+    shares: Mapping[UUID, ShareReceipt] = {}
     carried: Mapping[UUID, tuple[int, bytes]] = {}
 
     def is_ours(self, job_id: UUID) -> bool:
@@ -54,6 +57,11 @@ class Delivered(msgspec.Struct, frozen=True):
         """The ids that went out of this locked job up to its attempt, None if that is not known here."""
         attempt, ids = self.carried.get(job.id, (0, b""))
         return ids if attempt == job.attempt and ids else None
+
+    def handed_over(self, job: Live) -> ShareReceipt | None:
+        """What went out of this locked job's attempt, which is lost; None if nothing did, or it is not known here."""
+        share = self.shares.get(job.id)
+        return share if share is not None and (share.attempt, share.worker_pk) == (job.attempt, job.worker_pk) else None
 
     def part(self, job: Live) -> Part:
         """What is paid for of this locked job if it ends now: of a named reward the part of the tokens that it was for,

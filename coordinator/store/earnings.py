@@ -10,7 +10,8 @@ from coordinator.store.rows import Row
 
 
 class Sums(Row, frozen=True):
-    """In stroops: earned on a day, withheld as yet, due, paid on the ledger, and credited to the owner."""
+    """In stroops: earned on a day, withheld as yet, due, paid on the ledger, and credited to the owner; of lost attempts what
+    waits for the worker's signature, and what it did not sign for in time."""
 
     worker_pk: str
     today: int = 0
@@ -18,6 +19,8 @@ class Sums(Row, frozen=True):
     pending: int = 0
     paid: int = 0
     credited: int = 0
+    unsigned: int = 0
+    forfeited: int = 0
 
 
 class DayRow(Row, frozen=True):
@@ -52,7 +55,8 @@ class OwnerRow(Row, frozen=True):
 # LIMIT keeps it a look by key for each: while the table was tiny PostgreSQL learns to read all of it, and goes on doing so.
 SUMS = """
     SELECT w.pk AS worker_pk, coalesce(d.earned, 0) AS today, coalesce(s.held, 0) AS held,
-        coalesce(s.pending, 0) AS pending, coalesce(s.paid, 0) AS paid, coalesce(s.credited, 0) AS credited
+        coalesce(s.pending, 0) AS pending, coalesce(s.paid, 0) AS paid, coalesce(s.credited, 0) AS credited,
+        coalesce(s.unsigned, 0) AS unsigned, coalesce(s.forfeited, 0) AS forfeited
     FROM unnest(CAST(:pks AS text[])) AS w(pk)
     LEFT JOIN LATERAL (SELECT * FROM worker_sums s WHERE s.worker_pk = w.pk LIMIT 1) s ON true
     LEFT JOIN LATERAL (

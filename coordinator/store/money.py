@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -60,11 +60,12 @@ _JOURNAL = text(JOURNAL)
 
 _owed = Batch(
     "p", day="date", job_id="uuid", attempt="integer", worker_pk="text", worker="bigint", platform="bigint",
-    resilience="bigint", quorum="bigint",
+    resilience="bigint", quorum="bigint", sign_until="timestamptz",
 )  # fmt: skip
 OWE = f"""
-    INSERT INTO payables (day, job_id, attempt, worker_pk, worker, platform, resilience, quorum, state, created_at)
-    SELECT day, job_id, attempt, worker_pk, worker, platform, resilience, quorum, 'accrued', :now FROM {_owed.sql}
+    INSERT INTO payables (day, job_id, attempt, worker_pk, worker, platform, resilience, quorum, state, sign_until, created_at)
+    SELECT day, job_id, attempt, worker_pk, worker, platform, resilience, quorum,
+        CASE WHEN sign_until IS NULL THEN 'accrued' ELSE 'unsigned' END, sign_until, :now FROM {_owed.sql}
 """  # noqa: S608  # names of ours
 
 _GRANT = text("UPDATE spend SET credit = credit + :amount WHERE account_id = :account_id RETURNING credit")
@@ -76,6 +77,8 @@ _CREDIT = text(f"""
         ORDER BY s.account_id FOR UPDATE OF s)
     UPDATE spend s SET credit = s.credit + a.amount FROM accounts a WHERE s.account_id = a.id RETURNING s.account_id
 """)  # noqa: S608  # names of ours
+
+_AT_ONCE: Final[Mapping[tuple[UUID, int], datetime]] = {}
 
 Changes = dict[UUID, tuple[int, int]]
 """By account or key: what is added to `held` and to `spent`, in stroops."""
@@ -111,14 +114,17 @@ def journal_values(entries: Sequence[Entry], at: datetime) -> dict[str, Any]:
     return {"entries": msgspec.json.encode(entries).decode(), "at": at}
 
 
-async def owe(conn: Connection, payables: Iterable[Payable], now: datetime) -> None:
-    """Notes what completed attempts earned; it is not paid before it matures."""
-    await conn.execute(statement(OWE), owe_values(payables) | {"now": now})
+async def owe(
+    conn: Connection, payables: Iterable[Payable], now: datetime, until: Mapping[tuple[UUID, int], datetime] = _AT_ONCE
+) -> None:
+    """Notes what attempts earned; it is not paid before it matures, and what of it (job, attempt) is lost unless its worker
+    signs for it `until` then does not mature before that."""
+    await conn.execute(statement(OWE), owe_values(payables, until) | {"now": now})
 
 
-def owe_values(payables: Iterable[Payable]) -> dict[str, Any]:
+def owe_values(payables: Iterable[Payable], until: Mapping[tuple[UUID, int], datetime] = _AT_ONCE) -> dict[str, Any]:
     """The parameters of OWE, beside `now`."""
-    return _owed.bind((day_of(p.id), *msgspec.structs.astuple(p)) for p in payables)
+    return _owed.bind((day_of(p.id), *msgspec.structs.astuple(p), until.get((p.id, p.attempt))) for p in payables)
 
 
 async def add_credits(conn: Connection, amounts: Mapping[UUID, int]) -> set[UUID]:

@@ -20,7 +20,7 @@ from shared.protocol.vectors import vectors
 PATH: Final = Path(__file__).with_name("PROTOCOL.md")
 TEXT: Final = Path(__file__).with_name("protocol_text.md")
 PARTS: Final[tuple[Kind, ...]] = (
-    m.Capabilities, m.ModelOffer, m.Hardware, m.Gpu, m.Held, m.Verdict, m.OfferBody, m.Sampling, m.Message,
+    m.Capabilities, m.ModelOffer, m.Hardware, m.Gpu, m.Held, m.Verdict, m.Unsigned, m.OfferBody, m.Sampling, m.Message,
     m.Image, m.Logprob,
 )  # fmt: skip
 

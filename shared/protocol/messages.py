@@ -94,7 +94,8 @@ class Cancel(Struct, frozen=True, tag="cancel"):
 
 
 class Ack(Struct, frozen=True, tag="ack"):
-    """The result may leave the outbox. `late`: somebody else was first; `rejected`: it does not stand."""
+    """The result, or the share, need not be kept any longer. `late`: somebody else was first, or its time is over;
+    `rejected`: it does not stand."""
 
     job_id: Uuid
     attempt: Count
@@ -115,9 +116,21 @@ class Drain(Struct, frozen=True, tag="drain"):
     reconnect_ms: Count
 
 
+class Unsigned(Struct, frozen=True):
+    """A share that waits for its worker's signature: `tokens` tokens of an attempt that was lost went out, with this head of
+    their chain, and `amount` (stroops) is the worker's once it has signed for them."""
+
+    job_id: Uuid
+    attempt: Count
+    tokens: Count
+    chain_head: Hex32
+    amount: Count
+
+
 class Standing(Struct, frozen=True, tag="standing"):
     """What the coordinator's books say of this worker, in stroops, and how large the swarm is: soon after the welcome,
-    and again when it has changed. `held` is earned and still withheld, `pending` is due, `paid` is on the ledger."""
+    and again when it has changed. `held` is earned and still withheld, `pending` is due, `paid` is on the ledger; `unsigned`
+    are the oldest shares of jobs that others finished which wait for a signature, 64 at most."""
 
     time: Count
     earned_today: Count
@@ -125,6 +138,7 @@ class Standing(Struct, frozen=True, tag="standing"):
     pending: Count
     paid: Count
     workers_online: Count
+    unsigned: list[Unsigned] = []
 
 
 class Wanted(Struct, frozen=True, tag="wanted"):
@@ -203,6 +217,14 @@ class Done(Struct, frozen=True, tag="done"):
     cached_tokens: Count = 0
 
 
+class Share(Struct, frozen=True, tag="share"):
+    """What this worker made of a job that another finished, signed because a `standing` says that this is waited for; an
+    `ack` answers it. Who has other tokens than those does not sign."""
+
+    receipt: dict[str, Any]
+    signature: Hex64
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """The attempt is over without a result. `retryable`: another worker may do better."""
 
@@ -220,7 +242,7 @@ class Leave(Struct, frozen=True, tag="leave"):
 
 
 ToWorker = Welcome | Offer | Cancel | Ack | Pong | Drain | Standing | Wanted
-ToCoordinator = Heartbeat | Inventory | Accept | Decline | Progress | Tokens | Done | Failed | Leave
+ToCoordinator = Heartbeat | Inventory | Accept | Decline | Progress | Tokens | Done | Share | Failed | Leave
 
 
 class Refused(Struct, frozen=True, tag="refused"):

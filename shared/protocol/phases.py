@@ -21,6 +21,7 @@ from shared.protocol.messages import (
     Progress,
     Refused,
     ServerHello,
+    Share,
     Standing,
     ToCoordinator,
     Tokens,
@@ -76,6 +77,7 @@ NEXT: Final[dict[tuple[Phase, Kind], Phase]] = {
     (Phase.OPEN, Progress): Phase.OPEN,
     (Phase.OPEN, Tokens): Phase.OPEN,
     (Phase.OPEN, Done): Phase.OPEN,
+    (Phase.OPEN, Share): Phase.OPEN,
     (Phase.OPEN, Failed): Phase.OPEN,
     (Phase.OPEN, Leave): Phase.OPEN,
 }

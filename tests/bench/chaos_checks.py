@@ -25,7 +25,8 @@ _WON: Final = "SELECT job_id, attempt, worker_pk FROM attempts WHERE outcome = '
 _BOUND: Final = """
     SELECT count(*) FROM attempts a JOIN jobs_ended e ON e.day = a.day AND e.id = a.job_id JOIN kinds k ON k.id = e.kind_id
     WHERE k.cell IS NOT NULL OR k.countries IS NOT NULL OR k.min_tier > 0"""
-_PAID: Final = "SELECT job_id FROM payables GROUP BY job_id HAVING count(*) > 1"
+_PAID: Final = "SELECT job_id FROM payables WHERE sign_until IS NULL GROUP BY job_id HAVING count(*) > 1"
+"""What is owed to workers of lost attempts has a time to be signed in, and the books say whose it is."""
 
 _ORDER: Final = {Event.SUBMIT: 0, Event.ASSIGN: 1, Event.START: 2, Event.DECLINE: 3, Event.LOSE: 3}
 """Of events of one attempt; whatever ends a job comes last. Their times are those of several clocks."""

@@ -37,7 +37,10 @@ STORY: Any = {
     "max_tokens": 48,
 }
 JOB = {"model_id": "hive-nano", "prompt": "Tell me a long story.", "max_tokens": 48, "jurisdiction": "FR"}
-PAYABLES = "SELECT count(*) FROM payables WHERE job_id = :id"
+PAYABLES = "SELECT count(*) FROM payables WHERE job_id = :id AND sign_until IS NULL"
+SIGNED = (
+    "SELECT count(*) FROM payables WHERE job_id = :id AND attempt = 1 AND sign_until > now() AND state <> 'unsigned'"
+)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +161,7 @@ async def test_a_worker_cut_off_while_it_computes_goes_on_with_the_same_attempt(
     assert (job["status"], job["attempts"], job["worker_pk"]) == ("completed", 1, french.pk())
 
 
-async def test_a_result_that_comes_after_the_attempt_was_fenced_is_late(
+async def test_a_result_that_comes_after_the_attempt_was_fenced_is_late_and_what_went_out_of_it_is_signed_for(
     up: Up, http: httpx.AsyncClient, french: Cut
 ) -> None:
     tokeniser = Vocabulary(NANO.path)
@@ -184,3 +187,8 @@ async def test_a_result_that_comes_after_the_attempt_was_fenced_is_late(
     told = ("status", "attempts", "worker_pk", "result_text", "gns_cost", "tokens_generated", "completed_at")
     assert {name: after[name] for name in told} == {name: before[name] for name in told}
     assert await value(up.ready.database_url, PAYABLES, id=job_id) == 1
+
+    async def signed() -> bool:
+        return await value(up.ready.database_url, SIGNED, id=job_id) == 1
+
+    await eventually(signed, 30, "the signature of the worker that was cut off")

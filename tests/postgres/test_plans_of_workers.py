@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from coordinator.store import earnings, kinds, parked, payables, settling, usage
+from coordinator.store import earnings, kinds, parked, payables, settling, shares, usage
 from coordinator.store.engine import Connection, Engine
 from tests.postgres.made import FORGET, NOW, WORKER, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of
@@ -15,7 +15,9 @@ from tests.postgres.test_plans import fill, nodes, plan_of
 STATEMENTS = {
     "sums": earnings.SUMS, "days": earnings.DAYS, "payments": earnings.PAYMENTS, "owner": earnings.OWNER,
     "settle": settling.SETTLE, "mature": str(payables.MATURE), "usage": usage.OF_ONE, "usage of all": usage.OF_ALL,
-    "promote": parked.PROMOTE, "idle": parked.IDLE, "lock keys": parked.LOCK,
+    "promote": parked.PROMOTE, "idle": parked.IDLE, "lock keys": parked.LOCK, "made": shares.MADE, "note": shares.NOTE,
+    "asked": shares.ASKED, "find": shares.FIND, "sign": shares.SIGN, "keep": shares.KEEP, "forfeit": shares.FORFEIT,
+    "shown": shares.SHOWN,
 }  # fmt: skip
 FILL = """
     INSERT INTO worker_sums SELECT lpad(n::text, 64, '0'), n, 0, 0, 0 FROM generate_series(1, 3000) n;

@@ -43,8 +43,10 @@ from shared.protocol.messages import (
     Refused,
     Sampling,
     ServerHello,
+    Share,
     Standing,
     Tokens,
+    Unsigned,
     Wanted,
     Welcome,
     WorkerHello,
@@ -77,12 +79,13 @@ _PLAIN: Final[list[msgspec.Struct]] = [
 _TO_WORKER: Final[list[msgspec.Struct]] = [
     Welcome("s1", 0, NOW, 5000, 60000, []), Refused(CloseCode.REVOKED, "no"), Offer(BODY, "00" * 64),
     Cancel(JOB, 1, "reader left"), Ack(JOB, 1, "accepted"), Pong(NOW), Drain(1000),
-    Standing(NOW, 1, 2, 3, 4, 5), Wanted("hive-nano", "ab" * 32, 5_784_896),
+    Standing(NOW, 1, 2, 3, 4, 5, [Unsigned(JOB, 1, 2, "ab" * 32, 9)]), Wanted("hive-nano", "ab" * 32, 5_784_896),
 ]  # fmt: skip
 _TO_COORDINATOR: Final[list[msgspec.Struct]] = [
     Heartbeat(1, [Held(JOB, 1, "running", 3)]), Inventory(CAPABILITIES), Accept(JOB, 1), Decline(JOB, 1, "busy"),
     Progress(JOB, 1, "prefill", 1, 2), Tokens(JOB, 1, 0, [1, 2], "hé"), Failed(JOB, 1, "engine", "broke", True),
-    Done({"version": 1}, "00" * 64, [1, 2], "hé", 1, 2), Leave(),
+    Done({"version": 1}, "00" * 64, [1, 2], "hé", 1, 2), Share({"version": 1}, "00" * 64),
+    Leave(),
 ]  # fmt: skip
 EXAMPLES: Final[dict[type[msgspec.Struct], msgspec.Struct]] = {
     type(message): message for message in [*_PLAIN, *_TO_WORKER, *_TO_COORDINATOR]

@@ -28,6 +28,7 @@ from shared.protocol.messages import (
     ModelOffer,
     Offer,
     OfferBody,
+    Share,
     Standing,
     ToCoordinator,
     Tokens,
@@ -36,7 +37,8 @@ from shared.protocol.messages import (
     Welcome,
 )
 from shared.protocol.worker_end import ChallengeReceived, Closed, MessageReceived, Welcomed, WorkerEnd
-from shared.receipt import SAMPLER, VERSION, FinishReason, Receipt, sign_receipt
+from shared.receipt import SAMPLER, VERSION, FinishReason, Receipt, share_of, sign_receipt, sign_share
+from shared.shares import nothing_of
 from shared.text import Deltas, prompt_hash, result_hash
 from tests.swarm.letters import Tokeniser, made_of, tokens_in
 
@@ -214,6 +216,13 @@ class ScriptedWorker:
         receipt = msgspec.structs.replace(receipt, **different)
         signature = sign_receipt(self.key, receipt)
         return Done(msgspec.to_builtins(receipt), signature, list(ids), text, prefill_ms=5, decode_ms=10 * len(ids))
+
+    def share(self, body: OfferBody, ids: Sequence[int], **different: object) -> Share:
+        """What this worker signs for of an attempt that it lost; `different` changes fields before it is signed."""
+        weak = self.verifiability == "weak"
+        made = share_of(nothing_of(body, engine_build="scripted-1", weak=weak), ids)
+        made = msgspec.structs.replace(made, **different)
+        return Share(msgspec.to_builtins(made), sign_share(self.key, made))
 
     async def _listen(self, socket: ClientConnection, end: WorkerEnd, held: list[Held]) -> None:
         try:

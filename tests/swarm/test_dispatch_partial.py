@@ -9,7 +9,7 @@ from sqlalchemy import text
 from coordinator.dispatch.channel import Token
 from coordinator.dispatch.relay import Reader
 from coordinator.queue.lifecycle import State
-from coordinator.settle.split import own_share, split
+from coordinator.settle.split import split
 from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView
 from shared.protocol.messages import Failed, Offer, Tokens
@@ -72,11 +72,11 @@ async def test_a_reader_that_leaves_before_the_first_token_pays_nothing(floor: F
     assert (view.status, view.tokens_generated, view.cost) == (State.CANCELLED, 0, 0)
 
 
-async def test_the_third_lost_worker_is_paid_for_its_own_tokens_and_the_first_two_are_not(floor: Floor) -> None:
+async def test_three_lost_workers_are_each_owed_for_their_own_tokens_once_they_sign(floor: Floor) -> None:
     kind = await floor.kind()
     reader = await floor.read(kind, prompt=PROMPT)
-    for _ in range(3):
-        worker = floor.worker(says=ANSWER, gate=asyncio.Event())
+    workers = [floor.worker(says=ANSWER, gate=asyncio.Event()) for _ in range(3)]
+    for worker in workers:
         async with worker.connected(floor.url):
             await first_token(reader)
             worker.cut()
@@ -84,8 +84,11 @@ async def test_the_third_lost_worker_is_paid_for_its_own_tokens_and_the_first_tw
     view = await floor.view(reader.job_id)
     assert (view.status, view.error_code) == (State.FAILED, "workers_lost")
     assert (view.tokens_generated, view.cost) == (3 * EACH, price(3 * EACH))
-    share = own_share(split(view.cost), EACH, 3 * EACH)
-    assert await owed(floor, view) == (worker.pk, share.worker, view.cost)
+    third = split(view.cost).worker // 3
+    async with floor.engine.connect() as conn:
+        assert await faults_in(conn) == []
+        rows = await conn.execute(text("SELECT worker_pk, worker, state FROM payables ORDER BY attempt"))
+        assert [tuple(row) for row in rows] == [(worker.pk, third, "unsigned") for worker in workers]
 
 
 async def test_a_failure_in_mid_answer_costs_what_came_before_it(floor: Floor) -> None:
@@ -98,7 +101,11 @@ async def test_a_failure_in_mid_answer_costs_what_came_before_it(floor: Floor) -
         view = await floor.ended(await floor.submit(await floor.kind(), prompt=PROMPT, reward=5000))
     assert (view.status, view.error_code, view.attempts) == (State.FAILED, "job_failed", 2)
     assert (view.tokens_generated, view.cost) == (4, 5000 * 4 // view.max_tokens)
-    assert await owed(floor, view) == (worker.pk, split(view.cost).worker // 2, view.cost)
+    async with floor.engine.connect() as conn:
+        assert await faults_in(conn) == []
+        rows = await conn.execute(text("SELECT attempt, worker_pk, worker, state FROM payables ORDER BY attempt"))
+        half = split(view.cost).worker // 2
+        assert [tuple(row) for row in rows] == [(1, worker.pk, half, "unsigned"), (2, worker.pk, half, "accrued")]
 
 
 async def test_what_was_streamed_of_a_rejected_result_is_not_paid_for(floor: Floor) -> None:
@@ -121,7 +128,7 @@ async def test_what_was_streamed_of_a_rejected_result_is_not_paid_for(floor: Flo
         assert await faults_in(conn) == []
 
 
-async def test_a_job_that_is_cancelled_while_it_waits_for_its_next_worker_pays_no_lost_one(floor: Floor) -> None:
+async def test_a_job_that_is_cancelled_while_it_waits_for_its_next_worker_owes_the_lost_one(floor: Floor) -> None:
     lost = floor.worker(says=ANSWER, gate=asyncio.Event())
     async with lost.connected(floor.url):
         reader = await floor.read(await floor.kind(), prompt=PROMPT)
@@ -131,4 +138,6 @@ async def test_a_job_that_is_cancelled_while_it_waits_for_its_next_worker_pays_n
     assert await floor.dispatch.relay.cancel(reader.job_id, "asked")
     view = await floor.view(reader.job_id)
     assert (view.status, view.worker_pk, view.cost) == (State.CANCELLED, None, price(EACH))
-    assert await owed(floor, view) == (lost.pk, 0, price(EACH))
+    assert await owed(floor, view) == (lost.pk, split(price(EACH)).worker, price(EACH))
+    async with floor.engine.connect() as conn:
+        assert await conn.scalar(text("SELECT state FROM payables")) == "unsigned"

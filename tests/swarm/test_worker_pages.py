@@ -47,6 +47,7 @@ async def test_a_worker_reads_what_it_earned(swarm: Swarm) -> None:
     assert told.pop("models") == [{"model": "hive-nano", **day}]
     assert told == {
         "today": share, "held": share, "pending": zero, "paid": zero, "credited": zero, "payments": [], "owner": None,
+        "unsigned": zero, "forfeited": zero, "shares": [],
     }  # fmt: skip
     heard: Standing = await swarm.rome.standings.get()
     assert heard.workers_online in (1, 2, 3)

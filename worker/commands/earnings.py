@@ -17,7 +17,7 @@ from worker.commands.shown import Json
 from worker.identity import existing_identity
 
 if TYPE_CHECKING:
-    from worker.told import Day, Earned, OfModel, Payment
+    from worker.told import Day, Earned, LostShare, OfModel, Payment
 
 MOST_DAYS = 30
 Days = Annotated[int, typer.Option(help="How many days back.", min=1, max=MOST_DAYS)]
@@ -45,12 +45,19 @@ def earnings(days: Days = MOST_DAYS, coordinator: Coordinator = None, as_json: J
 
 def tables(told: "Earned", since: str) -> list[Table | Text]:
     """The answer for people, the days from `since` (ISO 8601) on; empty tables are left out."""
+    from worker.told import stroops  # noqa: PLC0415 - as above
+
     sums = {
         "today": told.today,
         "held": told.held,
         "pending": told.pending,
         "paid": told.paid,
         "credited": told.credited,
+        **{
+            name: value
+            for name, value in (("unsigned", told.unsigned), ("forfeited", told.forfeited))
+            if stroops(value)
+        },
     }
     summary = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in sums.items():
@@ -65,6 +72,8 @@ def tables(told: "Earned", since: str) -> list[Table | Text]:
         shown.append(_counted(f"model, {MOST_DAYS} days", ((one.model, one) for one in told.models)))
     if told.payments:
         shown.append(_payments(told.payments))
+    if lost := [share for share in told.shares if share.state != "signed"]:
+        shown.append(_lost(lost))
     return shown if len(shown) > 1 else [*shown, Text("No job yet; `hive worker why` tells why.")]
 
 
@@ -98,6 +107,21 @@ def _payments(payments: "list[Payment]") -> Table:
         table.add_column(name, justify="right" if name == "GNS" else "left", overflow="fold")
     for payment in payments:
         table.add_row(_when(payment.at), payment.amount, Text(payment.state), Text(payment.hash or "-"))
+    return table
+
+
+def _lost(shares: "list[LostShare]") -> Table:
+    """What of jobs that others finished is not this worker's yet, or no more, and why."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title=" ")
+    for name in ("job another finished", "attempt", "GNS", "your part of it"):
+        table.add_column(name, justify="right" if name in ("attempt", "GNS") else "left", overflow="fold")
+    for share in shares:
+        why = "went to the resilience fund: it was not signed for within 24 h"
+        if share.state == "unsigned":
+            why = (
+                f"waits for this worker's signature until {_when(share.until)} (UTC); a running worker signs by itself"
+            )
+        table.add_row(Text(share.job_id), str(share.attempt), share.amount, Text(why))
     return table
 
 
