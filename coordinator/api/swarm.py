@@ -1,4 +1,4 @@
-"""The swarm as this coordinator sees it, read at most once a second however many look."""
+"""The swarm as this coordinator sees it, read at most once a second however many look, and less often where that takes long."""
 
 import asyncio
 from collections import deque
@@ -19,6 +19,9 @@ from coordinator.store.rows import StatusNumbers
 from shared.catalogue import named
 
 FRESH_S: Final = 1.0
+STALE_S: Final = 5.0
+SHARE: Final = 20
+"""The swarm is read for a twentieth of the time at most, but for STALE_S at most: all waiting jobs are counted."""
 WINDOW_S: Final = 10.0
 REGISTERED: Final = timedelta(hours=24)
 """A worker that was not seen for longer is not counted."""
@@ -37,16 +40,17 @@ class Swarm:
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
         self._lock = asyncio.Lock()
-        self._read_at = float("-inf")
+        self._fresh_until = float("-inf")
         self._snapshot: Snapshot | None = None
         self._samples: deque[tuple[float, int]] = deque()
 
     async def snapshot(self) -> Snapshot:
-        """The swarm, at most a second old."""
+        """The swarm, at most a second old, or STALE_S where it takes long to read."""
         async with self._lock:
-            if self._snapshot is None or monotonic() - self._read_at >= FRESH_S:
+            if self._snapshot is None or monotonic() >= self._fresh_until:
+                began = monotonic()
                 self._snapshot = await self._read()
-                self._read_at = monotonic()
+                self._fresh_until = fresh_until(began, monotonic())
             return self._snapshot
 
     def models(self) -> list[Offered]:
@@ -96,3 +100,8 @@ class Swarm:
         while self._samples[0][0] < now - WINDOW_S:
             self._samples.popleft()
         return rate(list(self._samples))
+
+
+def fresh_until(began: float, ended: float) -> float:
+    """Until when what was read between these moments (s) is shown."""
+    return ended + min(STALE_S, max(FRESH_S, SHARE * (ended - began)))
