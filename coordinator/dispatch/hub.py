@@ -72,6 +72,7 @@ class Hub:
 
     def changed(self, session: Session, facts: WorkerFacts) -> None:
         """The worker's facts are these from now on."""
+        facts = facts if facts.record == session.record else msgspec.structs.replace(facts, record=session.record)
         session.facts = self._registered[facts.pk] = facts
         if self.sessions.get(facts.pk) is session:
             self.served.put(facts)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from coordinator.dispatch import ordering, telling
+from coordinator.dispatch import memory, ordering, telling
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.carried import packed
 from coordinator.dispatch.ending import delivered, ended_views
@@ -141,9 +141,11 @@ def _tell(d: Dispatch, report: Report, moved: Moved) -> None:
         case Started():
             return
         case Finished():
+            memory.ended(d, report)
             _acknowledge(d, report, moved.outcomes[report.attempt.key])
         case Lost():
             if report.attempt.job_id in moved.back | moved.over:
+                memory.lost(d, report)
                 observed.lost(report.reason, again=report.attempt.job_id in moved.back)
         case Declined():
             series.DECLINED.inc()

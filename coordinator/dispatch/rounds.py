@@ -11,6 +11,7 @@ import structlog
 
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.carried import known, take
+from coordinator.dispatch.memory import readers
 from coordinator.dispatch.offer import body_of, in_ms, is_weak, price_of, signed
 from coordinator.dispatch.ordering import given, look
 from coordinator.dispatch.session import Session
@@ -93,7 +94,7 @@ async def _give(d: Dispatch, fresh: list[NewJob]) -> int:
     if not fresh:
         return 0
     now, jobs = d.clock(), [job.pending() for job in fresh]
-    pairs = assign(jobs, d.hub.fits, d.hub.free(d.now_ms()), now)
+    pairs = assign(jobs, d.hub.fits, d.hub.free(d.now_ms()), now, cached=readers(d, jobs))
     gifts = _gifts(d, [pair for pair in pairs if not d.hub.awaited(pair.worker_pk)])
     moved = []
     if gifts:
@@ -133,7 +134,7 @@ async def _claimed(d: Dispatch, asked: list[Ask]) -> Found:
     try:
         async with quick_begin(d.engine) as conn:
             claimed = sorted(await moves.claim(conn, asked, now), key=attrgetter("tag"))
-            pairs = assign(claimed, d.hub.fits, d.hub.free(d.now_ms()), now, _begun(d, claimed))
+            pairs = assign(claimed, d.hub.fits, d.hub.free(d.now_ms()), now, _begun(d, claimed), readers(d, claimed))
             gifts = await _move(d, conn, _gifts(d, pairs), now)
     except Away:
         d.hub.still_waiting(ask.kind_id for ask in asked)

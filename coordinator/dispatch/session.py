@@ -57,7 +57,7 @@ class Session:
 
     __slots__ = (
         "_bucket", "books_at", "closing", "early", "end", "facts", "heard_at", "last_job_at", "line", "news", "number",
-        "public", "rests_until", "told", "wanted_at",
+        "public", "record", "rests_until", "told", "wanted_at",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +69,7 @@ class Session:
         self.number = number
         self.heard_at = now
         self.last_job_at = 0
+        self.record = 0
         self.rests_until = 0
         self.news: Capabilities | None = None
         self.told: Standing | None = None

@@ -8,7 +8,7 @@ import structlog
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from coordinator.dispatch import joining, resume, telling
+from coordinator.dispatch import joining, memory, resume, telling
 from coordinator.dispatch.listening import Listening
 from coordinator.dispatch.session import Session
 from coordinator.dispatch.state import HEARTBEAT_MS, LEASE_MS, Dispatch
@@ -113,6 +113,7 @@ async def _welcome(socket: Socket, d: Dispatch, end: CoordinatorEnd, hello: Work
     session.push(frames)
     for attempt in resume.missing(d, session, hello.resume):
         session.send(attempt.offer)
+    memory.joins(d, session)
     d.hub.join(session)
     telling.joined(d, session, held)
     log.info("a worker joined", worker=session.pk, cell=session.public.cell, models=sorted(session.facts.models))

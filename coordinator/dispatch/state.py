@@ -14,6 +14,7 @@ from coordinator.bus import Alone, Bus
 from coordinator.dispatch import ending, telling
 from coordinator.dispatch.between import Drop
 from coordinator.dispatch.hub import Hub
+from coordinator.dispatch.memory import Memory
 from coordinator.dispatch.offer import in_ms
 from coordinator.dispatch.relay import Relay
 from coordinator.dispatch.reports import Report, Reports
@@ -71,6 +72,7 @@ class Dispatch:
     bus: Bus = field(default_factory=Alone)
     heard: Heard = field(default_factory=Heard)
     hub: Hub = field(default_factory=Hub)
+    memory: Memory = field(default_factory=Memory)
     reports: Reports = field(default_factory=Reports)
     relay: Relay = field(init=False)
     watch: asyncio.Event = field(default_factory=asyncio.Event)

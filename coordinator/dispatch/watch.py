@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from coordinator.dispatch import register
+from coordinator.dispatch import memory, register
 from coordinator.dispatch.attempts import Attempt, Stage
 from coordinator.dispatch.carried import hand_on, packed
 from coordinator.dispatch.ending import announce, stop
@@ -97,6 +97,7 @@ def _missed_at(d: Dispatch, attempt: Attempt, session: Session) -> int:
 def gone(d: Dispatch, session: Session, now: int) -> None:
     """The session is over at `now` (ms): unless a newer one took its place, the grace of what it holds begins."""
     if d.hub.leave(session):
+        memory.left(d, session)
         for attempt in d.hub.attempts.of_worker(session.pk):
             attempt.dropped_at = now
             d.watch.set()
@@ -117,6 +118,7 @@ async def renew(d: Dispatch) -> None:
         elif attempt.stage is not Stage.OVER:
             _fenced(d, attempt)
     await register.keep(d)
+    memory.mended(d)
 
 
 async def look(d: Dispatch) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from coordinator.match.free import Free, Taking
 from coordinator.match.roster import Fits
+from coordinator.match.score import Place, place, saves, score
 from coordinator.store.rows import Ask, Claimed
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -23,6 +24,11 @@ MORE: Final = 3
 
 LOOKED: Final = 512
 """So many kinds are looked at for one that somebody can do."""
+
+Cached = Mapping[UUID, Mapping[str, int]]
+"""Of which jobs' prompts which workers have read so many tokens before."""
+
+NOBODY: Final[Mapping[str, int]] = {}
 
 FitsOf = Callable[[int], Fits]
 """By a kind's id the workers online that may do it."""
@@ -102,8 +108,9 @@ def _first(fits: Fits, taking: Taking) -> tuple[str, int] | None:
 
 
 def assign(
-    claimed: Sequence[Claimed], fits: FitsOf, free: Free, now: datetime, begun: Collection[UUID] = ()
-) -> list[Pairing]:
+    claimed: Sequence[Claimed], fits: FitsOf, free: Free, now: datetime, begun: Collection[UUID] = (),
+    cached: Cached | None = None,
+) -> list[Pairing]:  # fmt: skip
     """Gives the jobs away in their order, each to the best worker with a free slot; who gets none is left out. The slots
     of a caller's own workers go to the caller's jobs first.
 
@@ -118,22 +125,43 @@ def assign(
             workers = of_kind[job.kind_id]
             if job.id in pairs or not taking.left or (own and not workers.own):
                 continue
-            pk = _best(job, workers, taking, (now - job.since) // MILLISECOND, own=own, begun=job.id in begun)
+            pk = _best(
+                job, workers, taking, (now - job.since) // MILLISECOND,
+                own=own, begun=job.id in begun, cached=(cached or {}).get(job.id, NOBODY),
+            )  # fmt: skip
             if pk is not None:
                 taking.take(pk)
                 pairs[job.id] = Pairing(job, pk)
     return list(pairs.values())
 
 
-def _best(job: Claimed, fits: Fits, taking: Taking, age_ms: int, *, own: bool, begun: bool) -> str | None:
+def _best(
+    job: Claimed, fits: Fits, taking: Taking, age_ms: int, *, own: bool, begun: bool, cached: Mapping[str, int]
+) -> str | None:
     """The best worker with a free slot, with `own` among the caller's alone."""
     but: set[str] = set(fits.weak) if begun else set()
     avoided = {pk for pk in job.avoid if pk in fits.workers} - but
     if len(fits.workers) > len(but) + len(avoided):
         but |= avoided
-    for (after_ms, others, *_), members in fits.ranks():
-        if after_ms > age_ms:
-            return None
-        if not (own and others) and (pk := taking.first(members, but)) is not None:
-            return pk
-    return None
+    best = _cached(job, fits, taking, age_ms, own=own, but=but, cached=cached)
+    for rank, members in fits.ranks():
+        if rank[0] > age_ms or (best is not None and best[0][:4] < rank):
+            break
+        if not (own and rank[1]) and (pk := taking.first(members, but)) is not None:
+            bench = taking.bench(pk)
+            assert bench is not None, "the foremost has a free slot"
+            found = place(rank, bench), pk
+            best = found if best is None else min(best, found)
+    return None if best is None else best[1]
+
+
+def _cached(
+    job: Claimed, fits: Fits, taking: Taking, age_ms: int, *, own: bool, but: set[str], cached: Mapping[str, int]
+) -> tuple[Place, str] | None:
+    """The best of those who have the beginning of the prompt in their caches, if one of them has a free slot."""
+    found = []
+    for pk in cached.keys() - but:
+        fit, bench = fits.workers.get(pk), taking.bench(pk)
+        if fit is not None and bench is not None and fit.after_ms <= age_ms and (fit.own or not own):
+            found.append(score(fit, bench, pk, saves(job.tokens_in, cached[pk])))
+    return min(found, default=None)

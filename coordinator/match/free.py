@@ -66,6 +66,10 @@ class Taking:
         self.left -= 1
         _less(self.of_model, self._free.models[pk], 1)
 
+    def bench(self, pk: str) -> Bench | None:
+        """The slots of a worker as they are left, None if none of them is free."""
+        return self._open.get(pk) or (self._free.benches.get(pk) if self._may(pk) else None)
+
     def first(self, members: set[str], but: Collection[str] = ()) -> str | None:
         """Who of these has a free slot and stands foremost, `but` for some; None if nobody has one."""
         benches = self._free.benches

@@ -52,7 +52,7 @@ class WorkerFacts(msgspec.Struct, frozen=True):
     """What matching knows of a worker: `cell` at resolution 7, the ISO codes of the countries that it touches, tier and
     evidence as ranks 0 to 4, models by id, `slots` it computes in at once; `jobs` is false while it takes none. It works
     for `price_floor` stroops per million tokens or more; `memory` is the largest one that it has, in bytes; `owner` is the
-    account that it is linked to."""
+    account that it is linked to, `record` the class of what it lost of late (match.record)."""
 
     pk: str
     cell: int
@@ -65,6 +65,7 @@ class WorkerFacts(msgspec.Struct, frozen=True):
     price_floor: int = 0
     memory: int = 0
     owner: UUID | None = None
+    record: int = 0
 
     def owned_by(self, account_id: UUID | None) -> bool:
         """Whether this is a worker of that account."""

@@ -200,7 +200,7 @@ class Crew:
         each = 1 if idle else -(-FREE // online)
         for n in range(1, online + 1):
             model = f"m{1 + n % MODELS}"
-            self._fits[model].put(f"w{n}", Fit(0, loaded=True, rings=n % 9))
+            self._fits[model].put(f"w{n}", Fit(0, loaded=True, pace=n % 9))
             self.free.put(f"w{n}", Bench(each, 0 if idle or n <= FREE else each, 0), [model])
 
     def fits(self, kind_id: int) -> Fits:

@@ -85,9 +85,9 @@ def test_what_a_worker_says_of_itself_forbids_no_more_than_that() -> None:
 
 def test_how_a_worker_fits_tells_what_is_its_own_and_how_fast_it_is() -> None:
     fast = {"m": ModelFacts("00" * 32, 2048, loaded=False, loading=True, weak=True, mtps=50_000)}
-    assert fit(WORKER, KIND) == Fit(0, loaded=True, rings=0)
+    assert fit(WORKER, KIND) == Fit(0, loaded=True)
     found = fit(worker(models=fast, owner=ME), kind(owner=ME))
-    assert found == Fit(0, loaded=False, rings=0, own=True, loading=True, weak=True, pace=16)
+    assert found == Fit(0, loaded=False, own=True, loading=True, weak=True, pace=16)
 
 
 def test_the_first_broken_rule_is_named_in_the_order_of_the_contract() -> None:
