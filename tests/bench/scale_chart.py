@@ -32,7 +32,7 @@ def chart(figures: Sequence[Figure], rows: Sequence[int]) -> str:
         y = _y(at, highest)
         parts += [_across(y, RULE), _text(LEFT - 10, y + 4, f"{at:g} ms", PALE, anchor="end")]
     y = _y(target, highest)
-    parts += [_across(y, DARK, dashed=True), _text(WIDTH - RIGHT, y - 6, "target for p99", DARK, anchor="end", size=11)]
+    parts += [_across(y, DARK, dashed=True), _text(WIDTH / 2, y - 6, "target for p99", DARK, anchor="middle", size=11)]
     for many in rows:
         parts.append(_text(_x(many, rows), HEIGHT - BOTTOM + 24, f"{many:,}".replace(",", " "), DARK, anchor="middle"))
     for which, colour in LINES:

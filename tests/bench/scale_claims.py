@@ -48,7 +48,8 @@ JOBS = text(f"""
         k.ids[1 + n % least(cardinality(k.ids), :kinds)], 'm', 'hive', 'interactive', 'pending',
         CAST(:at AS bigint) + n * :step, repeat('x', 100)::bytea, 10, 100,
         {HOLD}, '7', repeat('0', 64), false, false, :now, :now, :late, :late
-    FROM (SELECT array_agg(id ORDER BY id) AS ids FROM kinds) k, generate_series(CAST(:first AS bigint), :last) n
+    FROM (SELECT array_agg(id ORDER BY min_tier, cell, model) AS ids FROM kinds) k,
+        generate_series(CAST(:first AS bigint), :last) n
 """)
 EMPTY = (
     "TRUNCATE jobs, jobs_ended, attempts, job_events, receipts, journal, payables, worker_sums, worker_days, workers"
