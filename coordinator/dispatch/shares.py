@@ -58,7 +58,9 @@ async def take(d: "Dispatch", session: Session, message: Share) -> None:
     if said.verdict == "rejected":
         _rejected(session, share, message.signature, said.reason)
     else:
-        log.info("a share is signed", job=share.job_id, attempt=share.attempt, worker=session.pk, verdict=said.verdict)
+        log.info(
+            "a signed share came", job=share.job_id, attempt=share.attempt, worker=session.pk, verdict=said.verdict
+        )
         session.send(Ack(str(job_id), share.attempt, said.verdict, said.reason, countersigned))
 
 
