@@ -21,7 +21,7 @@ from shared.catalogue import named
 FRESH_S: Final = 1.0
 STALE_S: Final = 5.0
 SHARE: Final = 20
-"""The swarm is read for a twentieth of the time at most, but for STALE_S at most: all waiting jobs are counted."""
+"""The swarm is read for a twentieth of the time at most, and shown for STALE_S at most: all waiting jobs are counted."""
 WINDOW_S: Final = 10.0
 REGISTERED: Final = timedelta(hours=24)
 """A worker that was not seen for longer is not counted."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
@@ -61,6 +61,9 @@ _use = Batch(
     "u", account_id="uuid", day="date", key_id="uuid", model="text", jobs="bigint", tokens_in="bigint", cached="bigint",
     tokens_out="bigint", cost="bigint",
 )  # fmt: skip
+PARTS: Final = 16
+"""The day's sums are kept in so many parts, for every job of every coordinator is in them."""
+
 # The sums of workers first, then of callers and the day's last, in every transaction, so that no two wait for each other.
 TALLIED = f"""
     worked AS (
@@ -79,10 +82,10 @@ TALLIED = f"""
             tokens_out = old.tokens_out + excluded.tokens_out, cost = old.cost + excluded.cost
         RETURNING 1),
     tallied AS (
-        INSERT INTO tallies AS old (day, state, jobs, tokens_in, tokens_out)
-        SELECT day, state, jobs, tokens_in, tokens_out FROM {_tally.sql}
+        INSERT INTO tally_parts AS old (day, state, part, jobs, tokens_in, tokens_out)
+        SELECT day, state, pg_backend_pid() % {PARTS}, jobs, tokens_in, tokens_out FROM {_tally.sql}
         WHERE (SELECT count(*) FROM counted) >= 0 ORDER BY day, state
-        ON CONFLICT (day, state) DO UPDATE SET jobs = old.jobs + excluded.jobs,
+        ON CONFLICT (day, state, part) DO UPDATE SET jobs = old.jobs + excluded.jobs,
             tokens_in = old.tokens_in + excluded.tokens_in, tokens_out = old.tokens_out + excluded.tokens_out
         RETURNING 1)
 """  # noqa: S608  # names of ours

@@ -21,7 +21,7 @@ _NEW_COLUMNS = {
     "id": "uuid",
     "account_id": "uuid",
     "key_id": "uuid",
-    "kind_id": "integer",
+    "kind_id": "bigint",
     "model": "text",
     "source": "text",
     "priority": "text",
@@ -63,7 +63,7 @@ INSERT = f"""
 
 _CLAIMED = """id, attempt, kind_id, account_id, request, seed, salt, hold, reward, tokens_in, max_tokens, avoid, lost,
     since, deadline_at, attached, copy, tag, priority, made"""
-_ask = Batch("ask", kind_id="integer", most="integer", before="timestamptz", floor="bigint")
+_ask = Batch("ask", kind_id="bigint", most="integer", before="timestamptz", floor="bigint")
 CLAIM = f"""
     SELECT j.* FROM {_ask.sql}
     CROSS JOIN LATERAL (

@@ -57,7 +57,9 @@ _SAME_REQUEST = text(f"""
 _NUMBERS = text("""
     SELECT state, worker_pk, count(*) AS jobs, 0 AS tokens_in, 0 AS tokens_out FROM jobs GROUP BY state, worker_pk
     UNION ALL
-    SELECT state, NULL, sum(jobs), sum(tokens_in), sum(tokens_out) FROM tallies GROUP BY state
+    SELECT state, NULL, sum(jobs), sum(tokens_in), sum(tokens_out) FROM (
+        SELECT state, jobs, tokens_in, tokens_out FROM tallies
+        UNION ALL SELECT state, jobs, tokens_in, tokens_out FROM tally_parts) AS ended GROUP BY state
     UNION ALL
     SELECT 'paid', NULL, coalesce(sum(total), 0), 0, 0 FROM payout_batches WHERE state = 'paid'
 """)

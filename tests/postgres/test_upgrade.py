@@ -13,11 +13,13 @@ from sqlalchemy.engine import Connection as SyncConnection, make_url
 from sqlalchemy.exc import IntegrityError
 
 import migrations
-from coordinator.store import earnings
+from coordinator.queue import moves
+from coordinator.store import earnings, kinds
 from coordinator.store.earnings import Sums
 from coordinator.store.engine import Engine, connect
 from coordinator.store.migrate import migrate
 from coordinator.store.partitions import make_partitions
+from coordinator.store.rows import Ask, KindSpec
 from tests.postgres.made import OTHER, WORKER
 
 TODAY = datetime.now(UTC).date()
@@ -93,3 +95,15 @@ async def test_a_coordinator_of_the_first_version_goes_on_interning_its_kinds(ol
         DO UPDATE SET model = excluded.model RETURNING id""")
     async with old.begin() as conn:
         assert [await conn.scalar(intern) for _ in range(2)] == [1, 1]
+
+
+async def test_kinds_go_on_beyond_32_bits(old: Engine) -> None:
+    await migrate(old.url.render_as_string(hide_password=False))
+    beyond = 2**31 + 5
+    async with old.begin() as conn:
+        await conn.execute(text(f"ALTER TABLE kinds ALTER COLUMN id RESTART WITH {beyond}"))
+        kind = await kinds.intern(conn, KindSpec(model="m", context=512))
+        await conn.execute(text("UPDATE jobs_ended SET kind_id = :kind"), {"kind": kind.id})
+        assert kind.id == beyond
+        assert await moves.claim(conn, [Ask(kind_id=kind.id, limit=3)], datetime.now(UTC)) == []
+        assert [found.id for found in await kinds.read(conn, [kind.id])] == [beyond]
