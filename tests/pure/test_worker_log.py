@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any

@@ -96,7 +96,9 @@ async def test_an_offer_of_http_2_is_declined_and_the_request_answered(swarm: Sw
     offer = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\nupgrade: h2c\r\n"
     named = f"authorization: Bearer {swarm.api_key}\r\ncontent-length: {len(asked)}\r\n\r\n".encode()
     whole = b"POST /v1/utils/token_counter HTTP/1.1\r\nhost: h\r\n" + offer + named + asked
-    heard = await spoken(swarm, whole[:cut], whole[cut:], b"GET /health HTTP/1.1\r\nhost: h\r\n" + offer + b"\r\n", LAST)
+    heard = await spoken(
+        swarm, whole[:cut], whole[cut:], b"GET /health HTTP/1.1\r\nhost: h\r\n" + offer + b"\r\n", LAST
+    )
     assert heard.count(b"HTTP/1.1 200 OK") == 3, heard
     assert b"request_tokens" in heard or b"total_tokens" in heard
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.batch import rounds
+from coordinator.batch import rounds, turn as turns
 from coordinator.batch.recording import OvertakenError
 from coordinator.batch.work import TURN, Work
 from coordinator.store import batches
@@ -21,14 +21,14 @@ SECOND = timedelta(seconds=1)
 async def test_a_turn_that_takes_long_is_kept(
     engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, go, took = asyncio.Event(), asyncio.Event(), rounds.turn.take
+    begun, go, took = asyncio.Event(), asyncio.Event(), turns.take
 
     async def slow(work: Work) -> None:
         begun.set()
         await go.wait()
         await took(work)
 
-    monkeypatch.setattr(rounds.turn, "take", slow)
+    monkeypatch.setattr(turns, "take", slow)
     monkeypatch.setattr(rounds, "KEEP_S", 0.01)
     async with lane(engine, database_url, tmp_path) as made:
         batch = await made.begin([chat()])

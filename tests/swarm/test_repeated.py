@@ -7,7 +7,10 @@ import pytest
 
 from tests.swarm.whole import Swarm
 
-CHAT: dict[str, Any] = {"model": "hive-nano", "messages": [{"role": "user", "content": "What is the capital of Italy?"}]}
+CHAT: dict[str, Any] = {
+    "model": "hive-nano",
+    "messages": [{"role": "user", "content": "What is the capital of Italy?"}],
+}
 TOLD = ("x-hive-job-id", "x-hive-worker", "x-hive-cell", "x-hive-jurisdiction")
 BODIES = {
     "/v1/chat/completions": CHAT,

@@ -28,7 +28,9 @@ FACES: dict[str, dict[str, Any]] = {
     "/v1/moderations": {"model": "letters", "input": "Hi"},
 }
 STREAMS = {path: body for path, body in FACES.items() if "max_tokens" in body or "max_output_tokens" in body}
-DETACHED: dict[str, dict[str, Any]] = {"/hive/jobs": {"model_id": "letters", "prompt": "Hi", "min_trust_tier": "sovereign"}}
+DETACHED: dict[str, dict[str, Any]] = {
+    "/hive/jobs": {"model_id": "letters", "prompt": "Hi", "min_trust_tier": "sovereign"}
+}
 
 
 @pytest.fixture
