@@ -66,6 +66,7 @@ def one_round(d: Dispatch, now: int) -> int:
     due = now + SILENCE_MS
     for session in list(d.hub.sessions.values()):
         if session.heard_at + SILENCE_MS <= now:
+            _without_progress(d, session, now)
             _silent(d, session, now)
         elif session.heard_at + SILENCE_MS < due:
             due = session.heard_at + SILENCE_MS
@@ -80,6 +81,13 @@ def one_round(d: Dispatch, now: int) -> int:
             else:
                 due = min(due, at)
     return due
+
+
+def _without_progress(d: Dispatch, session: Session, now: int) -> None:
+    """Loses what a silent worker has made nothing of for as long: it is no dropped socket, whose lease is waited for."""
+    for attempt in d.hub.attempts.of_worker(session.pk):
+        if attempt.stage is not Stage.OVER and attempt.progress_at + SILENCE_MS <= now:
+            _lose(d, attempt)
 
 
 def _silent(d: Dispatch, session: Session, now: int) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from coordinator.dispatch import watch
-from coordinator.dispatch.attempts import Attempt
+from coordinator.dispatch.attempts import Attempt, Stage
 from coordinator.dispatch.channel import Ended, Token
 from coordinator.dispatch.inbox import FOR_GOOD
 from coordinator.dispatch.relay import Reader
@@ -67,19 +67,24 @@ async def test_a_client_that_reads_goes_on_with_another_worker_once_a_heartbeat_
     )  # fmt: skip
 
 
-async def test_nobody_reads_and_the_worker_has_three_heartbeats(floor: Floor) -> None:
+async def test_nobody_reads_and_the_worker_has_three_heartbeats_and_no_lease_after_them(floor: Floor) -> None:
     d = floor.dispatch
-    stopped = floor.worker(gate=asyncio.Event())
-    async with stopped.connected(floor.url):
+    stopped, other = floor.worker(gate=asyncio.Event()), floor.worker()
+    async with stopped.connected(floor.url), other.connected(floor.url):
+        d.hub.sessions[other.pk].rests_until = FOR_GOOD
         job_id = await floor.submit(await floor.kind())
         await stopped.offers.get()
-        session = d.hub.sessions[stopped.pk]
+        session, attempt = d.hub.sessions[stopped.pk], held(floor, job_id)
+        d.hub.sessions[other.pk].rests_until = 0
+        d.hub.sessions[other.pk].heard_at += 2 * SILENCE_MS
+        attempt.progress_at = session.heard_at
         watch.one_round(d, session.heard_at + SILENCE_MS - 1)
-        assert session.closing is None
+        assert (session.closing, attempt.stage is Stage.OVER) == (None, False)
         watch.one_round(d, session.heard_at + SILENCE_MS)
         assert session.closing is not None
-        assert held(floor, job_id).dropped_at == session.heard_at + SILENCE_MS
+        assert attempt.stage is Stage.OVER
         await stopped.gone.wait()
+        assert (await other.offers.get()).body.job_id == str(job_id)
 
 
 async def test_a_heartbeat_in_time_keeps_the_worker_of_a_client(floor: Floor) -> None:
