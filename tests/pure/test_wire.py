@@ -160,6 +160,7 @@ async def test_what_came_before_anybody_listened_comes_first() -> None:
         (frame(b"x", fin=False) + frame(b"y"), 1002),
         (frame(b"\xff", Opcode.TEXT), 1007),
     ],
+    ids=["too large", "unmasked", "reserved bit", "continues nothing", "begins amid another", "no text"],
 )
 async def test_what_is_no_websocket_ends_it(data: bytes, code: int) -> None:
     wire, transport, ear = await served()
