@@ -1,5 +1,6 @@
 """The one wrapper around the routes: request id, CORS, HEAD, plain HTTP, counting, and the last resort for a bug."""
 
+import asyncio
 import os
 from time import perf_counter
 from typing import Any, Final
@@ -14,7 +15,7 @@ from coordinator.api.face import FACE, Face
 from coordinator.api.metrics import REQUESTS, SECONDS, refused
 from coordinator.api.transport import Network, is_private_way
 from coordinator.observe.tracing import TRACING
-from shared.errors import RequestError
+from shared.errors import RequestError, Unavailable
 from shared.logs import bug
 
 log = structlog.get_logger()
@@ -71,6 +72,11 @@ class Front:
         with structlog.contextvars.bound_contextvars(request=exchange.id), trace:
             try:
                 await self._choose(scope, private=private)(scope, exchange.receive, exchange.send)
+            except asyncio.CancelledError:  # the server has waited long enough for its requests, and goes
+                log.warning("a request was cut off by the end of this coordinator", route=exchange.route)
+                if not exchange.started:
+                    away = Unavailable("This coordinator goes away; try again.", retry_after_s=1)
+                    await error_answer(away, path=scope["path"])(scope, exchange.receive, exchange.send)
             except Exception as e:  # noqa: BLE001 - the last resort: a bug must not take the connection's other requests
                 log_bug(e, route=exchange.route)
                 refused(error := internal_error())

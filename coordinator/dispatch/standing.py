@@ -19,7 +19,7 @@ LOOK_MS: Final = 10_000
 """How often the books are read for a worker that is here."""
 
 RARE_MS: Final = 60_000
-"""The same for one that had no job for so long: its books change only as it is paid."""
+"""The same for one that had no job for so long, and lost none of late: its books change only as it is paid."""
 
 PAUSE_S: Final = 1.0
 """Between two rounds: most workers' turns come at moments of their own, and each look is for all whose turn it is."""
@@ -71,7 +71,8 @@ def next_due(sessions: Iterable[Session], now: int) -> int:
 
 
 def _due(session: Session, now: int) -> int:
-    return session.books_at + (LOOK_MS if session.last_job_at + RARE_MS > now else RARE_MS)
+    often = session.last_job_at + RARE_MS > now or session.record > 0
+    return session.books_at + (LOOK_MS if often else RARE_MS)
 
 
 def _tell(session: Session, standing: Standing) -> None:

@@ -72,10 +72,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
 async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     """Does all that is told, in this order, each only if it is still believed: of several ends of a job the first holds."""
     live = await jobs.lock(conn, _named(told))
-    accepted: dict[UUID, int] = {}
-    for place, r in enumerate(told.finished):
-        if r.id not in accepted and _believed(live, Event.COMPLETE, r.id, r.attempt, r.worker_pk):
-            accepted[r.id] = place
+    accepted = _accepted(live, told.finished)
     begun = {started for started in told.started if _believed(live, Event.START, *started)}
     if begun_only := [key for key in begun if key[0] not in accepted]:
         await jobs.start(conn, begun_only, now)
@@ -106,6 +103,15 @@ async def apply(conn: Connection, told: Reports, now: datetime) -> Reported:
     ended_ = await ending.complete_all(conn, done, ends, now)
     outcomes = await _outcomes(conn, told.finished, set(accepted.values()))
     return Reported(outcomes=outcomes, states=states, let_in=ended_.let_in, over=ended_.over)
+
+
+def _accepted(live: dict[UUID, Live], finished: Sequence[Result]) -> dict[UUID, int]:
+    """By job the place of the first result that is believed."""
+    accepted: dict[UUID, int] = {}
+    for place, r in enumerate(finished):
+        if r.id not in accepted and _believed(live, Event.COMPLETE, r.id, r.attempt, r.worker_pk):
+            accepted[r.id] = place
+    return accepted
 
 
 async def repair(

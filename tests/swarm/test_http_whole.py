@@ -11,6 +11,7 @@ from openai import AsyncOpenAI
 
 from coordinator.store.engine import Engine
 from shared.geo.cells import at, cell_of, format_cell, parse_cell
+from tests.support_wait import eventually
 from tests.swarm.faced import Faced, facing
 from tests.swarm.floor import opened
 from tests.swarm.http_hive import PLACES
@@ -124,5 +125,10 @@ async def test_a_client_that_leaves_ends_its_job_as_cancelled(world: World) -> N
             await anext(got.aiter_lines())
         cancelled = await asyncio.wait_for(stuck.cancels.get(), 10)
         assert cancelled.job_id == job_id
+
+        async def written() -> bool:
+            return bool((await http.get(f"/hive/jobs/{job_id}")).json()["completed_at"])
+
+        await eventually(written, 10, "the end of the job")
         job = (await http.get(f"/hive/jobs/{job_id}")).json()
         assert (job["status"], job["error"]["code"]) == ("cancelled", "job_failed")
