@@ -104,7 +104,7 @@ class Hub:
     @property
     def online(self) -> int:
         """How many workers are online, here or elsewhere."""
-        return len(self.sessions.keys() | self.elsewhere.workers.keys())
+        return len(self.sessions) + sum(pk not in self.sessions for pk in self.elsewhere.workers)
 
     def own(self, pk: str, owner: UUID | None) -> None:
         """The worker belongs to this account from now on, or to none."""
