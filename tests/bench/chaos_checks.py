@@ -20,7 +20,9 @@ _LIVE: Final = "SELECT id, state, attempt, lease_until FROM jobs"
 _EVENTS: Final = "SELECT job_id, attempt, event FROM job_events"
 _OPEN: Final = """
     SELECT a.job_id, a.attempt FROM attempts a JOIN jobs_ended e ON e.day = a.day AND e.id = a.job_id
-    WHERE a.ended_at IS NULL OR a.ended_at > e.ended_at"""
+    WHERE a.ended_at IS NULL"""
+"""Not by when: each end has the time at which its coordinator began, which may have waited long for another's."""
+
 _WON: Final = "SELECT job_id, attempt, worker_pk FROM attempts WHERE outcome = 'complete'"
 _BOUND: Final = """
     SELECT count(*) FROM attempts a JOIN jobs_ended e ON e.day = a.day AND e.id = a.job_id JOIN kinds k ON k.id = e.kind_id

@@ -40,7 +40,7 @@ WRONGS = {
     "UPDATE jobs_ended SET result = 'of nobody'": "the result is 'of nobody'",
     "UPDATE job_events SET attempt = 2 WHERE event = 'start'": "start of attempt 2",
     "UPDATE job_events SET event = 'assign', attempt = 2 WHERE event = 'start'": "assign of attempt 2",
-    "UPDATE attempts SET ended_at = ended_at + interval '1 s'": "outlived the job",
+    "UPDATE attempts SET ended_at = NULL, outcome = NULL": "outlived the job",
     "UPDATE attempts SET worker_pk = 'another'": "was accepted, and",
     f"INSERT INTO payables (attempt, worker_pk, {_SAME}) SELECT 2, 'another', {_SAME} FROM payables": "paid for twice",
 }
