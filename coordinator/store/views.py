@@ -24,10 +24,13 @@ _LIVE = f"""SELECT {_COMMON}, CAST(NULL AS timestamptz) AS completed_at, 0 AS to
 _ENDED = f"""SELECT {_COMMON}, j.ended_at AS completed_at, j.tokens_out AS tokens_generated, j.tokens_per_second,
     j.result, j.finish_reason, j.error_code, j.error_message, j.cost, j.cached_tokens,
     false AS parked FROM jobs_ended j"""  # noqa: S608  # columns of ours
+# The payable is looked up job by job, by its key: without statistics a join would walk through all payables of every day.
 _AROUND = """SELECT v.*, k.region, k.cell, w.handle AS worker_handle, b.tx_hash AS stellar_tx_hash FROM ({jobs}) AS v
     JOIN kinds k ON k.id = v.kind_id
     LEFT JOIN workers w ON w.pk = v.worker_pk
-    LEFT JOIN payables p ON p.day = v.day AND p.job_id = v.id AND p.attempt = v.attempts AND p.state = 'paid'
+    LEFT JOIN LATERAL (
+        SELECT batch_id FROM payables WHERE day = v.day AND job_id = v.id AND attempt = v.attempts AND state = 'paid' LIMIT 1
+    ) AS p ON true
     LEFT JOIN payout_batches b ON b.id = p.batch_id"""
 
 _CHILD = " WHERE j.day = :day AND j.parent = :id"

@@ -105,6 +105,8 @@ def is_placing(name: str, value: Any) -> bool:
     return name.lower().startswith("x-hive-") and text.isascii() and text.isprintable() and text == text.strip()
 
 
+# The coordinator beside it, in this process, draws by chance as well while requests are made up.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_whatever_is_sent_is_answered_well(lasting: Swarm, method: str, path: str) -> None:
     """Each route has an account of its own, whose money and quotas no other route has used up."""
