@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from coordinator.store.engine import Connection, Engine, alone
 from coordinator.store.migrate import migrate
 from coordinator.store.rows import Ask
 from coordinator.store.tables import metadata
-from tests.postgres.made import HOLD, NOW, Shop, open_shop
+from tests.postgres.made import FORGET, HOLD, NOW, Shop, open_shop
 
 PENDING = 20_000
 FILL = text("""
@@ -99,11 +100,26 @@ async def plan_of(conn: Connection, statement: str) -> Any:
     return plan[0]["Plan"]
 
 
-def walks(node: Any) -> list[str]:
-    """Where a plan reads jobs otherwise than by a key: the whole table, or the whole of an index."""
+async def walked(
+    engine: Engine, statements: Mapping[str, str], *, full: bool, tables: str = "jobs"
+) -> dict[str, list[str]]:
+    """What `walks` finds in the plan of each statement, with nothing known of the tables, or with thousands of jobs in them."""
+    shop = await open_shop(engine)
+    async with engine.begin() as conn:
+        await conn.execute(text(FORGET))
+    if full:
+        await fill(shop, 5000)
+        async with engine.begin() as conn:
+            await conn.execute(text("ANALYZE jobs"))
+    async with engine.connect() as conn:
+        return {name: walks(await plan_of(conn, statement), tables) for name, statement in statements.items()}
+
+
+def walks(node: Any, tables: str = "jobs") -> list[str]:
+    """Where a plan reads tables whose names begin so otherwise than by a key: a whole table, or the whole of an index."""
     parts = node.get("Plans", [])
-    found = [walk for part in parts for walk in walks(part)]
-    if str(node.get("Relation Name", "")).startswith("jobs") and node["Node Type"].endswith("Scan"):
+    found = [walk for part in parts for walk in walks(part, tables)]
+    if node.get("Relation Name") and node["Relation Name"].startswith(tables) and node["Node Type"].endswith("Scan"):
         keyed = "Index Cond" in node or any("Index Cond" in part for part in parts)
         found += [] if keyed else [f"{node['Node Type']} of {node['Relation Name']}"]
     return found

@@ -1,14 +1,11 @@
 """What callers read (a job, its history, a page of a list) is found by key, however many jobs and callers there are."""
 
-from typing import Any
-
 import pytest
-from sqlalchemy import text
 
 from coordinator.store import callbacks, receipts, responses, views
 from coordinator.store.engine import Engine
-from tests.postgres.made import FORGET, NOW, open_shop
-from tests.postgres.test_plans import fill, nodes, plan_of
+from tests.postgres.made import NOW, open_shop
+from tests.postgres.test_plans import fill, nodes, walked
 
 STATEMENTS = {
     "jobs": str(views._LIST), "job": str(views._GET), "answers": str(views._CHILDREN), "events": str(views._EVENTS),
@@ -18,28 +15,9 @@ STATEMENTS = {
 }  # fmt: skip
 
 
-def walks(node: Any) -> list[str]:
-    """Where a plan reads a table otherwise than by a key."""
-    parts = node.get("Plans", [])
-    found = [walk for part in parts for walk in walks(part)]
-    if node.get("Relation Name") and node["Node Type"].endswith("Scan"):
-        keyed = "Index Cond" in node or any("Index Cond" in part for part in parts)
-        found += [] if keyed else [f"{node['Node Type']} of {node['Relation Name']}"]
-    return found
-
-
 @pytest.mark.parametrize("full", [False, True])
 async def test_no_list_walks_through_a_table(engine: Engine, full: bool) -> None:
-    shop = await open_shop(engine)
-    async with engine.begin() as conn:
-        await conn.execute(text(FORGET))
-    if full:
-        await fill(shop, 5000)
-        async with engine.begin() as conn:
-            await conn.execute(text("ANALYZE jobs"))
-    async with engine.connect() as conn:
-        found = {name: walks(await plan_of(conn, statement)) for name, statement in STATEMENTS.items()}
-    assert found == {name: [] for name in STATEMENTS}
+    assert await walked(engine, STATEMENTS, full=full, tables="") == {name: [] for name in STATEMENTS}
 
 
 async def test_a_page_of_jobs_reads_no_more_than_the_page(engine: Engine) -> None:

@@ -7,23 +7,14 @@ from coordinator.store import waiting
 from coordinator.store.engine import Engine
 from shared.ids import day_of
 from tests.postgres.made import FORGET, open_shop
-from tests.postgres.test_plans import fill, nodes, plan_of, walks
+from tests.postgres.test_plans import fill, nodes, walked
 
 STATEMENTS = {"places": waiting.PLACES, "tries": waiting.TRIES}
 
 
 @pytest.mark.parametrize("full", [False, True])
 async def test_no_explanation_walks_through_the_jobs(engine: Engine, full: bool) -> None:
-    shop = await open_shop(engine)
-    async with engine.begin() as conn:
-        await conn.execute(text(FORGET))
-    if full:
-        await fill(shop, 5000)
-        async with engine.begin() as conn:
-            await conn.execute(text("ANALYZE jobs"))
-    async with engine.connect() as conn:
-        found = {name: walks(await plan_of(conn, statement)) for name, statement in STATEMENTS.items()}
-    assert found == {name: [] for name in STATEMENTS}
+    assert await walked(engine, STATEMENTS, full=full) == {name: [] for name in STATEMENTS}
 
 
 async def test_jobs_that_go_first_are_counted_up_to_a_bound(engine: Engine) -> None:
