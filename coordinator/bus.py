@@ -15,6 +15,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 
 from coordinator.dispatch.between import Message
@@ -89,18 +90,25 @@ class Secured(Client):
 
     async def let_go(self, subscriptions: Sequence[Subscription]) -> None:
         """Closes the connection, within a moment, and waits for the end of every task that it had: after a handshake that
-        failed it would wait for ever for a socket that is gone."""
+        failed it would wait for ever for a socket that is gone, and over TLS for a server that does not say farewell."""
         had = [self._reading_task, self._ping_interval_task, self._flusher_task]
         tasks = [task for task in (*had, *(one._wait_for_msgs_task for one in subscriptions)) if task is not None]
-        with contextlib.suppress(*GONE):
-            async with asyncio.timeout(CLOSE_S):
-                await self.close()
-        for task in tasks:
-            task.cancel()
+        try:
+            with contextlib.suppress(*GONE):
+                async with asyncio.timeout(CLOSE_S):
+                    await self.close()
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._cut()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(*GONE):
-            if self._transport is not None:
-                self._transport.close()  # type: ignore[no-untyped-call]  # upstream says nothing of it
+        await asyncio.sleep(0)  # the loop lets go of a socket at its next turn
+
+    def _cut(self) -> None:
+        """Ends what is left of the socket, below TLS."""
+        if isinstance(self._transport, TcpTransport) and self._transport._bare_io_writer is not None:
+            with contextlib.suppress(*GONE):
+                self._transport._bare_io_writer.transport.abort()
 
 
 class Nats:
