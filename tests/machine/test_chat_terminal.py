@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -49,12 +49,12 @@ async def asked(home: Path, environment: dict[str, str], *words: str, piped: byt
     return process.returncode, out.decode(), err.decode()
 
 
-async def last_job(jobs: AsyncHive, status: str) -> Job:
-    """The newest job, once it is in this state."""
+async def last_job(jobs: AsyncHive, status: str, but: Sequence[Job] = ()) -> Job:
+    """The newest job, once it is in this state and none of those that were there before."""
 
     async def look() -> Job | None:
-        job = (await jobs.jobs(limit=1)).data[0]
-        return job if job.status == status else None
+        newest = [job for job in (await jobs.jobs(limit=1)).data if job.status == status]
+        return next((job for job in newest if job.id not in {other.id for other in but}), None)
 
     return await eventually(look, 10, f"the last job {status}")
 
@@ -135,6 +135,7 @@ async def test_a_conversation(up: Up, jobs: AsyncHive, tmp_path: Path) -> None:
         assert "waiting" not in text
         t.press("And\x1b\rItaly\\\rplease?\r")
         await t.shows("› And\n  Italy\n  please?", " GNS\n\n› And")
+        await answered(t, 2)
         job = await last_job(jobs, "completed")
         assert job.tokens_in > 20, "the first question and its answer went along"
         await say(t, "/undo")
@@ -215,9 +216,10 @@ async def test_models_places_and_mistakes(up: Up, tmp_path: Path) -> None:
 
 
 async def test_a_long_answer_leaves_the_scrollback_whole(up: Up, jobs: AsyncHive, tmp_path: Path) -> None:
+    before = (await jobs.jobs(limit=1)).data
     with hive(tmp_path, "chat", columns=30, rows=8, environment=there(up)) as t:
         await say(t, "Tell me a story.")
-        await last_job(jobs, "completed")
+        await last_job(jobs, "computing", but=before)
         await t.shows(READY, seconds=40)
         job = await last_job(jobs, "completed")
         kept = t.scrollback.partition("Tell me a story.")[2]

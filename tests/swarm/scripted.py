@@ -23,6 +23,7 @@ from shared.protocol.messages import (
     Capabilities,
     Done,
     Hardware,
+    Heartbeat,
     Held,
     Logprob,
     ModelOffer,
@@ -125,15 +126,17 @@ class ScriptedWorker:
             host = urlsplit(url).netloc
             self._socket = socket
             self._end = WorkerEnd(self.key, host, None, now=self.now_ms(), entropy=os.urandom(32))
-            listening = asyncio.create_task(self._listen(socket, self._end, list(held)))
+            living = {asyncio.create_task(self._listen(socket, self._end, list(held)))}
             try:
                 await self.welcomed.wait()
                 assert (self.welcome is None) is refused, self.closed
+                living.add(asyncio.create_task(self._beat()))
                 yield self
             finally:
-                for task in (listening, *self._tasks):
+                living |= self._tasks
+                for task in living:
                     task.cancel()
-                await asyncio.gather(listening, *self._tasks, return_exceptions=True)
+                await asyncio.gather(*living, return_exceptions=True)
 
     def now_ms(self) -> int:
         """This worker's clock, which a test may put wrong."""
@@ -223,6 +226,14 @@ class ScriptedWorker:
         made = share_of(nothing_of(body, engine_build="scripted-1", weak=weak), ids)
         made = msgspec.structs.replace(made, **different)
         return Share(msgspec.to_builtins(made), sign_share(self.key, made))
+
+    async def _beat(self) -> None:
+        """Says now and then that it is there: on a slow machine a test may last for longer than a silent worker does."""
+        while self.welcome is not None and not self.gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.welcome.heartbeat_ms / 1000):
+                    await self.gone.wait()
+            await self.send(Heartbeat(self.capabilities.slots))
 
     async def _listen(self, socket: ClientConnection, end: WorkerEnd, held: list[Held]) -> None:
         try:

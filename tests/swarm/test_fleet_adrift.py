@@ -14,17 +14,27 @@ from coordinator.dispatch import ending
 from coordinator.dispatch.between import Adrift
 from coordinator.dispatch.inbox import FOR_GOOD
 from coordinator.queue import sweep
+from coordinator.queue.lifecycle import State
 from coordinator.queue.limits import LEASE
 from coordinator.store.engine import Engine
 from tests.support_nats import NatsServer, nats
+from tests.support_wait import eventually
 from tests.swarm.fleet import SAYS, STREAM, coordinators, texts, worker_of
 from tests.swarm.whole import Swarm
 
 __all__ = ["nats"]
 
 
-def dies(swarm: Swarm, job: UUID) -> None:
-    """The coordinator knows nothing of a job any more, as after kill -9: it says nothing, and renews nothing."""
+async def dies(swarm: Swarm, job: UUID) -> None:
+    """The coordinator knows nothing of a job any more, as after kill -9: it says nothing, and renews nothing. That the job has
+    begun is written by then."""
+
+    async def begun() -> bool:
+        async with swarm.hive.engine.connect() as conn:
+            state = await conn.scalar(text("SELECT state FROM jobs WHERE id = :id"), {"id": job})
+            return bool(state == State.COMPUTING)
+
+    await eventually(begun, 10, "a job that has begun")
     dispatch = swarm.hive.dispatch
     attempt = dispatch.hub.attempts.of_job(job)
     assert attempt is not None
@@ -37,7 +47,14 @@ def dies(swarm: Swarm, job: UUID) -> None:
 async def sweeps(swarm: Swarm, *, tells: bool) -> sweep.Swept:
     """A coordinator finds a lease that is over."""
     dispatch = swarm.hive.dispatch
-    swept = await sweep.one_round(swarm.hive.engine, dispatch.clock() + LEASE, partial(ending.delivered, dispatch))
+
+    async def found() -> sweep.Swept | None:
+        """What somebody has locked at the moment is passed over."""
+        at = dispatch.clock() + LEASE
+        swept = await sweep.one_round(swarm.hive.engine, at, partial(ending.delivered, dispatch))
+        return swept if swept.lost else None
+
+    swept = await eventually(found, 10, "a lease that is over")
     if tells:
         dispatch.bus.tell(Adrift(list(swept.adrift)))
     return swept
@@ -56,7 +73,7 @@ async def test_a_stream_goes_on_though_only_its_reader_knew_how_far_it_was(
             begun = await anext(said)
             job = UUID(stream.headers["x-hive-job-id"])
             await stack.enter_async_context(second.connected(yonder.url))
-            dies(there, job)
+            await dies(there, job)
             assert (await sweeps(yonder, tells=bus)).adrift == {job}
             assert begun + "".join([part async for part in said]) == SAYS
         offer = (await second.offers.get()).body
@@ -72,7 +89,7 @@ async def test_who_reads_a_job_and_sweeps_it_hands_it_on_itself(
             stream = await stack.enter_async_context(http.stream("POST", "/v1/chat/completions", json=STREAM))
             said = texts(stream.aiter_lines())
             begun = await anext(said)
-            dies(there, UUID(stream.headers["x-hive-job-id"]))
+            await dies(there, UUID(stream.headers["x-hive-job-id"]))
             swept = await sweeps(here, tells=False)
             assert swept.adrift == set()
             async with engine.begin() as conn:  # it was swept half a minute too early
