@@ -61,7 +61,7 @@ async def receipt(request: HttpRequest, job_id: FromPath[UUID]) -> ASGIApp:
 async def health(request: HttpRequest) -> ASGIApp:
     """Whether this coordinator serves; 503 while its database is away."""
     face = face_of(request)
-    await face.swarm.snapshot()
+    await face.swarm.reach()
     now = written(face.hive.clock())
     return json_answer({"status": "ok", "timestamp": now, "workers_online": face.hive.hub.online})
 

@@ -14,7 +14,7 @@ from coordinator.api.offered import Offered, Written, offered, written
 from coordinator.api.shown import ShownWorker, SwarmStatus, ledger_of, rate, shown_worker, status
 from coordinator.store import views, workers
 from coordinator.store.callers import KeyRow
-from coordinator.store.engine import alone
+from coordinator.store.engine import alone, has_tables
 from coordinator.store.rows import StatusNumbers
 from shared.catalogue import named
 
@@ -40,7 +40,8 @@ class Swarm:
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
         self._lock = asyncio.Lock()
-        self._fresh_until = float("-inf")
+        self._reaching = asyncio.Lock()
+        self._fresh_until = self._reached_until = float("-inf")
         self._snapshot: Snapshot | None = None
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -52,6 +53,13 @@ class Swarm:
                 self._snapshot = await self._read()
                 self._fresh_until = fresh_until(began, monotonic())
             return self._snapshot
+
+    async def reach(self) -> None:
+        """Asks the database for a sign of life, once a second at most; raises Away."""
+        async with self._reaching:
+            if monotonic() >= self._reached_until:
+                await has_tables(self._hive.engine)
+                self._reached_until = monotonic() + FRESH_S
 
     def models(self) -> list[Offered]:
         """The catalogue's models and who serves them at this moment."""

@@ -52,12 +52,12 @@ class Bucket:
 class Session:
     """A welcomed worker. `send` and `close` never wait: what is said goes to the `line`, and waits in `early` until there is
     one. `news` is what it said of itself since the register was last written, `told` the last that it heard of the books,
-    which were read for it at `books_at` (ms); it was asked to load a model at `wanted_at`. `number` counts the worker's
-    sessions, here and at other coordinators."""
+    which were read for it at `books_at` (ms); the last heartbeat that was answered came at `answered_at`, and it was asked to
+    load a model at `wanted_at`. `number` counts the worker's sessions, here and at other coordinators."""
 
     __slots__ = (
-        "_bucket", "books_at", "closing", "early", "end", "facts", "heard_at", "last_job_at", "line", "news", "number",
-        "public", "record", "rests_until", "told", "wanted_at",
+        "_bucket", "answered_at", "books_at", "closing", "early", "end", "facts", "heard_at", "last_job_at", "line", "news",
+        "number", "public", "record", "rests_until", "told", "wanted_at",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +67,7 @@ class Session:
         self.facts = facts
         self.public = public
         self.number = number
-        self.heard_at = now
+        self.heard_at = self.answered_at = now
         self.last_job_at = 0
         self.record = 0
         self.rests_until = 0

@@ -2,26 +2,38 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import pytest
 from nacl.signing import SigningKey
 
+from coordinator.dispatch import inbox
 from coordinator.dispatch.admission import Place, Refusal, facts_of, fault_of, place_of, public_of
 from coordinator.dispatch.attempts import Attempt
 from coordinator.dispatch.joining import is_ours
 from coordinator.dispatch.judging import speed
 from coordinator.dispatch.offer import body_of, is_weak, price_of, signed
 from coordinator.dispatch.session import MAX_QUEUED_BYTES, Bucket, Session
+from coordinator.dispatch.state import Dispatch
 from coordinator.match.rules import ModelFacts
 from coordinator.store.rows import Claimed
 from coordinator.submit.request import JobRequest
 from shared.catalogue import Entry
 from shared.crypto import Context, public_key, verifies
 from shared.protocol.closing import Closed
-from shared.protocol.messages import Cancel, Capabilities, CloseCode, Gpu, Hardware, Message, ModelOffer, Pong
+from shared.protocol.messages import (
+    Cancel,
+    Capabilities,
+    CloseCode,
+    Gpu,
+    Hardware,
+    Heartbeat,
+    Message,
+    ModelOffer,
+    Pong,
+)
 from tests.pure.protocol_pair import opened
 from tests.pure.test_assign import job
 
@@ -182,6 +194,20 @@ def test_a_reader_that_is_too_slow_is_told_nothing_more() -> None:
     assert session.closing.code is CloseCode.OVERLOAD
     assert len(line.said) == 2
     assert line.ended == [session.closing]
+
+
+def test_every_second_heartbeat_is_answered_though_some_come_late() -> None:
+    place = place_of(SAID)
+    assert isinstance(place, Place)
+    facts = facts_of("aa" * 32, place, SAID, tier=1, evidence=0, catalogue={"m": ENTRY})
+    session = Session(opened().coordinator, facts, public_of(facts, None), 0)
+    answered = []
+    for now in (5_000, 10_100, 15_000, 20_000, 25_900, 31_000):
+        before = len(session.early)
+        inbox.take(cast(Dispatch, None), session, Heartbeat(1), now)
+        answered.append(len(session.early) > before)
+        assert session.heard_at == now
+    assert answered == [False, True, False, True, False, True]
 
 
 def test_saying_the_same_again_is_no_progress() -> None:

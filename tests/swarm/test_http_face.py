@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.api.app import DESCRIBED
 from coordinator.api.operations import OPERATIONS
+from coordinator.api.swarm import Snapshot, Swarm
 from coordinator.store.engine import Engine
 from tests.swarm.http_hive import MODEL, Served, make_key, online, serving
 from tests.swarm.test_http_jobs import JOB, error_of
@@ -117,6 +118,17 @@ async def test_the_public_routes(served: Served) -> None:
         page = await bare.get("/")
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert "http" not in page.text.replace("http-equiv", "")
+
+
+async def test_a_probe_asks_the_database_for_a_sign_of_life_and_reads_no_worker(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(_: Swarm) -> Snapshot:
+        raise AssertionError("the swarm is read")
+
+    monkeypatch.setattr(Swarm, "_read", read)
+    async with served.client() as http:
+        assert (await http.get("/health")).json()["status"] == "ok"
 
 
 async def test_the_operators_listener(served: Served) -> None:
