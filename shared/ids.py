@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
+from functools import cache
 from typing import Final, NewType
 from uuid import UUID
 
@@ -26,7 +27,12 @@ def new_job_id(now: datetime, entropy: bytes) -> UUID:
 
 def day_of(job_id: UUID) -> date:
     """The UTC day on which this job was made: the partition it lives in."""
-    return _EPOCH + timedelta(days=int.from_bytes(job_id.bytes[4:6], "big"))
+    return _day(job_id.int >> 80 & 0xFFFF)
+
+
+@cache
+def _day(number: int) -> date:
+    return _EPOCH + timedelta(days=number)
 
 
 def chat_id(job_id: UUID) -> str:

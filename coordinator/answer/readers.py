@@ -26,6 +26,8 @@ class Readers:
         """The next event; None if there is none within so many seconds. Raises GoingAway."""
         if (found := self.next_event()) is not None:
             return found
+        if within_s is None:
+            return await self._awaited()
         try:
             async with asyncio.timeout(within_s):
                 return await self._awaited()

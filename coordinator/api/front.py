@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from functools import cache
 from time import perf_counter
 from typing import Any, Final
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Send
+from prometheus_client import Counter, Histogram
 
 from coordinator.api.answers import Answer, encoded
 from coordinator.api.auth import RATE_LIMITS
@@ -135,8 +137,18 @@ class Exchange:
     def _count(self, status: int) -> None:
         route = self.route
         method = self._method if self._method in METHODS else "other"
-        REQUESTS.labels(route, method, str(status)).inc()
-        SECONDS.labels(route).observe(perf_counter() - self._since)
+        _requests(route, method, status).inc()
+        _seconds(route).observe(perf_counter() - self._since)
+
+
+@cache
+def _requests(route: str, method: str, status: int) -> Counter:
+    return REQUESTS.labels(route, method, str(status))
+
+
+@cache
+def _seconds(route: str) -> Histogram:
+    return SECONDS.labels(route)
 
 
 def log_bug(failure: Exception, **where: str) -> None:

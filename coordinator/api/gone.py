@@ -14,24 +14,41 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None
 
     The body must have been read already. What the work raises is raised here.
     """
-    working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(receive))
+    watch = _Watch(leaving)
+    leaving.add_done_callback(watch.seen)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            DISCONNECTS.inc()
+        await work
+    except asyncio.CancelledError:
+        if not watch.is_mine():
+            raise
+        DISCONNECTS.inc()
     finally:
-        await _end(leaving)
-        await _end(working)
-    if not working.cancelled():
-        working.result()
+        watch.over = True
+        leaving.cancel()
+
+
+class _Watch:
+    """Cancels the task that made it once the client has left, unless its work is over."""
+
+    def __init__(self, leaving: "asyncio.Future[None]") -> None:
+        task = asyncio.current_task()
+        assert task is not None, "work is done in a task"
+        self._task, self._leaving = task, leaving
+        self._cancelled = self.over = False
+
+    def seen(self, _: "asyncio.Future[None]") -> None:
+        """The client has left, or the way to it has failed."""
+        if not self._leaving.cancelled() and not self.over:
+            self._leaving.exception()
+            self._cancelled = True
+            self._task.cancel()
+
+    def is_mine(self) -> bool:
+        """Whether the task was cancelled from here alone; it is cancelled no more then."""
+        return self._cancelled and self._task.uncancel() == 0
 
 
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _end(task: "asyncio.Future[None]") -> None:
-    task.cancel()
-    await asyncio.wait((task,))

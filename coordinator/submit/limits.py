@@ -126,7 +126,7 @@ def headers(limits: Limits, marks: Marks, now: datetime) -> dict[str, str]:
         reset = one.reset if one.reset.microsecond == 0 else one.reset.replace(microsecond=0) + timedelta(seconds=1)
         shown[f"x-ratelimit-limit-{what}"] = str(one.limit)
         shown[f"x-ratelimit-remaining-{what}"] = str(one.remaining)
-        shown[f"x-ratelimit-reset-{what}"] = f"{reset.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        shown[f"x-ratelimit-reset-{what}"] = f"{reset.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
     return shown
 
 
