@@ -35,7 +35,7 @@ async def measure(folder: Path) -> list[Figure]:
     async with coordinator(folder / "one") as ground:
         for how, rounds in ROUNDS.items():
             figures += await _handed(ground, how, rounds)
-        figures += await _cancelled("same coordinator", ground, ground)
+        figures += await _cancelled("the same coordinator", ground, ground)
     async with coordinators(folder / "two", 2) as (near, far):
         figures += await _cancelled("another coordinator", near, far)
     return figures
@@ -99,7 +99,7 @@ async def _cancelled(where: str, near: Ground, far: Ground) -> list[Figure]:
     stopped: dict[str, int] = await workers.finish()
     waits = [(stopped[one.job] - one.left_at) / 1e6 for one in told if one.job in stopped]
     return [
-        Figure(f"clients that left, at the {where}: cancels that came", len(waits), "", CANCELS, floor=True),
+        Figure(f"clients that left, at {where}: cancels that came", len(waits), "", CANCELS, floor=True),
         Figure("  the worker heard after, p50", percentile(waits, 50), "ms"),
         Figure("  the worker heard after, p99", percentile(waits, 99), "ms", MAX_CANCEL),
     ]

@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from coordinator.store.embedded import EmbeddedPostgres
 from coordinator.store.engine import alone, connect
 from coordinator.store.migrate import migrate
-from shared.processes import free_port
+from shared.processes import free_port, seldom_collect
 from tests.bench.figure import Figure, percentile, table
 from tests.bench.scale_chart import chart
 from tests.bench.scale_claims import FREE, Crew, Measured, Queue, claimed, idle, opened
@@ -178,6 +178,7 @@ def main() -> None:
         make_peers()
     load = Figure("load of the machine before, in processes", os.getloadavg()[0], f"on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="hive-scale-") as folder:
+        seldom_collect()  # as a coordinator does
         measuring = measured(Path(folder), rows, chosen.seconds, peers, claims_only=chosen.claims_only)
         figures = [load, *asyncio.run(measuring)]
     print(table(figures))
