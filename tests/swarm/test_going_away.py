@@ -22,18 +22,22 @@ async def served(engine: Engine, tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def test_a_stream_ends_with_an_error_and_never_as_if_it_were_whole(served: Served) -> None:
-    async with (
-        served.client() as http,
-        http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as stream,
-    ):
+    async def begin() -> None:
         job = await served.hive.accepted()
         served.hive.assign(job, online("rome"))
         served.hive.say(job, 0, "Hel")
+
+    async with served.client() as http, asyncio.TaskGroup() as beside:
+        beside.create_task(begin())
+        stream = await http.send(
+            http.build_request("POST", "/v1/chat/completions", json={**CHAT, "stream": True}), stream=True
+        )
         lines = stream.aiter_lines()
         while "Hel" not in await anext(lines):
             pass
         served.hive.relay.stop()
         rest = [line.removeprefix("data: ") async for line in lines if line.startswith("data: ")]
+        await stream.aclose()
     assert json.loads(rest[-1])["error"]["code"] == "restarting"
     assert "[DONE]" not in rest
 

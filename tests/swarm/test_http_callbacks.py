@@ -1,5 +1,6 @@
 """Callbacks over HTTP: asked for, listed, replayed, signed; and thehive's two faces in front of the same jobs."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -204,13 +205,13 @@ async def test_a_chat_on_v3_is_openais_unless_it_has_a_callback(served: Served) 
     async with served.client() as http:
         too_long = await http.post("/api/v3/chat/completions", json={**CHAT, "max_tokens": 2049})
         assert (too_long.status_code, error_of(too_long)["param"]) == (400, "max_tokens")
-        async with http.stream("POST", "/api/v3/chat/completions", json={**CHAT, "stream": True}) as stream:
-            job = await served.hive.accepted()
-            assert job.attached
-            assert job.max_tokens <= 2048
-            served.hive.say(job, 0, "Hello")
-            await served.hive.complete(job, "Hello", 1)
-            lines = [line async for line in stream.aiter_lines() if line]
+        asking = asyncio.create_task(http.post("/api/v3/chat/completions", json={**CHAT, "stream": True}))
+        job = await served.hive.accepted()
+        assert job.attached
+        assert job.max_tokens <= 2048
+        served.hive.say(job, 0, "Hello")
+        await served.hive.complete(job, "Hello", 1)
+        lines = [line for line in (await asking).text.splitlines() if line]
         assert lines[-1] == "data: [DONE]"
         assert '"content":"Hello"' in "".join(lines)
         task = await http.post("/api/v3/chat/completions", json={**CHAT, "callback_url": URL})
