@@ -88,6 +88,15 @@ class Secured(Client):
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
 
+    async def _process_op_err(self, e: Exception) -> None:
+        try:
+            await super()._process_op_err(e)
+        except (
+            RuntimeError
+        ):  # the connection was reset while something waited to be written: nobody would hear of its end
+            if self._closed_cb is not None:
+                await self._closed_cb()
+
     async def let_go(self, subscriptions: Sequence[Subscription]) -> None:
         """Closes the connection, within a moment, and waits for the end of every task that it had: after a handshake that
         failed it would wait for ever for a socket that is gone, and over TLS for a server that does not say farewell."""

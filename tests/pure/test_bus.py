@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from nats.aio.client import Client
 
 from coordinator.bus import (
     MAX_BATCH,
@@ -123,12 +124,29 @@ async def test_an_answer_that_comes_when_nobody_waits_for_it_any_more_breaks_not
     assert client._pongs == []
 
 
+async def test_the_end_of_a_connection_is_told_though_what_waits_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, told = Secured(), []
+
+    async def broken(_: Client, __: Exception) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    async def ended() -> None:
+        told.append(True)
+
+    monkeypatch.setattr(Client, "_process_op_err", broken)
+    client._closed_cb = ended
+    await client._process_op_err(OSError())
+    assert told == [True]
+
+
 async def test_a_connection_that_is_reset_in_mid_word_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coordinator.bus.Secured", Reset)
     monkeypatch.setattr("coordinator.bus.AGAIN_S", 0)
     bus = Nats("nats://a", fleet="f", name="n")
     running = asyncio.create_task(bus.run(lambda _: None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while Reset.made < 3 and not running.done():
             bus.tell(Over([JOB]))
             await asyncio.sleep(0)
