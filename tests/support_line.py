@@ -30,6 +30,10 @@ class Line:
             writer.transport.abort()
             return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        if not self._whole:  # it was cut just now
+            writer.transport.abort()
+            far_writer.transport.abort()
+            return
         self._ends |= {writer, far_writer}
         try:
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))

@@ -30,7 +30,7 @@ class NatsServer:
                 stderr=log,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509 - it only asks the kernel for a signal
             )
-        until(self._listens, 10, "the NATS server")
+        until(self._listens, 30, "the NATS server")
 
     def kill(self) -> None:
         """kill -9."""

@@ -21,7 +21,7 @@ from deploy.layout import Ready
 from tests.support_wait import eventually, until
 
 REPOSITORY: Final = Path(__file__).parents[1]
-START_S: Final = 60.0
+START_S: Final = 120.0
 STOP_S: Final = 20.0
 OVER: Final = {"completed", "failed", "timed_out", "cancelled"}
 
@@ -64,7 +64,7 @@ class Up:
         """kill -9 for it alone; its children learn of it from the kernel."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(STOP_S)
 
     def everyone(self) -> list[psutil.Process]:
         """It and all its children's children."""

@@ -20,7 +20,7 @@ OURS: Final = Path(sys.executable)
 THEIRS: Final = HERE / ".venv/bin/python"
 """The Python of the other SDKs, which want an older one."""
 
-LIMIT_S: Final = 100
+LIMIT_S: Final = 160
 """After this a program is stuck: it is ended, and what it told counts."""
 
 Json = dict[str, Any]

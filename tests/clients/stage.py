@@ -20,7 +20,7 @@ from tests.swarm.whole import Swarm, coordinating
 Json = dict[str, Any]
 SLOTS: Final = 2
 BEAT_S: Final = 5
-PATIENCE_S: Final = 10
+PATIENCE_S: Final = 30
 
 
 class Act(msgspec.Struct, frozen=True):

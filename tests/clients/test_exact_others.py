@@ -7,7 +7,7 @@ import pytest
 from tests.clients import programs
 from tests.clients.stage import Stage
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.clients import programs
 from tests.clients.programs import Json
 from tests.support_up import Up, running
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from shared.tokens import Vocabulary
 from worker.models import LocalModel
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
+Other = TypeVar("Other", bound=msgspec.Struct)
 ROME = format_cell(cell_of(41.9, 12.5))
 JOB = "0f0f0f0f-5bd0-8000-8000-{:012d}"
 
@@ -127,6 +128,14 @@ class Coordinator:
             message = await self.heard.get()
             if isinstance(message, kind) and fits(message):
                 return message
+
+    async def hear_both(self, one: type[Kind], other: type[Other]) -> tuple[Kind, Other]:
+        """The next message of each kind, whichever comes first; others are passed over."""
+        first = await self.hear(msgspec.Struct, lambda said: isinstance(said, one | other))
+        if isinstance(first, one):
+            return first, await self.hear(other)
+        assert isinstance(first, other)
+        return await self.hear(one), first
 
 
 @asynccontextmanager

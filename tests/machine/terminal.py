@@ -74,7 +74,7 @@ class Terminal:
         flags[3] |= termios.ICANON | termios.ECHO
         termios.tcsetattr(self.child.child_fd, termios.TCSANOW, flags)
 
-    async def shows(self, *words: str, seconds: float = 20) -> str:
+    async def shows(self, *words: str, seconds: float = 30) -> str:
         """Waits until all of these are on the screen."""
 
         async def look() -> bool:
@@ -87,7 +87,7 @@ class Terminal:
             raise AssertionError(f"{error}\n{self.text}") from None
         return self.text
 
-    async def ends(self, seconds: float = 20) -> int:
+    async def ends(self, seconds: float = 30) -> int:
         """Waits until the program has ended; its exit code."""
 
         async def look() -> bool:

@@ -112,7 +112,6 @@ async def test_coordinators_hear_of_each_other_over_tls_and_leave_no_task_and_no
         if breaks:
             monkeypatch.setattr(Secured, "close", reset)
     assert asyncio.all_tasks() == before
-    del one, other
     gc.collect()  # a socket that is left open is told of now, and fails this test
 
 

@@ -107,6 +107,7 @@ def following(format_: Format | None = None, **asked: Any) -> Following:
     return Following(VOCABULARY, constraint, format_)
 
 
+@pytest.mark.timeout(240)
 @settings(max_examples=40, deadline=None)
 @given(SCHEMAS, st.integers(0, 2**32))
 def test_what_a_schemas_grammar_allows_is_valid(schema: dict[str, Any], seed: int) -> None:

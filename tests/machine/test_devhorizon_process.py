@@ -14,6 +14,7 @@ import pytest
 from stellar_sdk.exceptions import BaseHorizonError, ConnectionError as SdkConnectionError
 
 from deploy.devledger.__main__ import close_interval
+from deploy.devledger.horizon.app import PATIENCE
 from deploy.devledger.network import DEFAULT_PASSPHRASE
 from deploy.devledger.serving import Plan, serve
 from deploy.devledger.store import UnusableStoreError
@@ -66,7 +67,7 @@ def test_the_command_says_when_it_is_ready_and_ends_on_sigterm(tmp_path: Path) -
         with ThreadPoolExecutor(1) as pool, bench_at(url) as bench:
             waiting = pool.submit(bench.horizon.submit_transaction, note(bench, ROOT))
             process.terminate()
-            process.wait(timeout=2.5)
+            process.wait(timeout=PATIENCE / 2)
             with pytest.raises((BaseHorizonError, SdkConnectionError)):
                 waiting.result()
 

@@ -91,7 +91,7 @@ def test_a_doubled_submission_is_applied_once(bench: Bench) -> None:
 
 def test_a_delayed_submission_is_overtaken(bench: Bench) -> None:
     delayed, quick = note(bench, ROOT, "delayed"), note(bench, ROOT, "quick")
-    bench.spoil(delay=1, delay_ms=700)
+    bench.spoil(delay=1, delay_ms=2_000)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(bench.submit, delayed)
         while bench.spoil() > 0:

@@ -29,6 +29,8 @@ from worker.remote.upstream import Upstream
 
 VOCABULARY = Vocabulary(model_file())
 GREEDY = Sampling(temperature=0)
+ENDLESS = "a a a a a a a a a a a a"
+"""The bundled model goes on with it for seconds: what is killed meanwhile has not said all of it yet."""
 KEY = SigningKey(b"\1" * 32)
 Kind = Literal["llama.cpp", "openai"]
 
@@ -207,7 +209,7 @@ async def test_a_model_that_cannot_rank_says_so(kind: Kind) -> None:
 async def test_who_makes_the_tokens_may_die_and_come_back(kind: Kind) -> None:
     async with case(kind) as c:
         said: list[OfRequest] = []
-        async with aclosing(c.it.generate(request(max_tokens=1500, sampling=Sampling()))) as stream:
+        async with aclosing(c.it.generate(request(prompt=ENDLESS, max_tokens=1500, sampling=GREEDY))) as stream:
             async for event in stream:
                 if isinstance(event, Made) and not ids_of(said):
                     await c.kill()

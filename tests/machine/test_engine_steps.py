@@ -68,6 +68,7 @@ class Steps:
         assert loop.cache.cells <= model.cells
 
 
+@pytest.mark.timeout(240)
 def test_ten_thousand_random_steps_leak_no_slot_no_cell_and_no_grammar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

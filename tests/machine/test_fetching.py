@@ -60,9 +60,9 @@ def test_a_model_is_fetched_pinned_and_verified(tmp_path: Path, it: Hub) -> None
     assert (told[0], told[-1]) == ((0, len(MODEL)), (len(MODEL), len(MODEL)))
     assert [model] == verified(tmp_path, ("small",))
     assert all(COMMIT in said for method, said in it.asked if method == "GET" and not said.startswith("bytes"))
-    before = it.served
+    before = it.whole()
     assert fetched(tmp_path, it) == model
-    assert it.served == before
+    assert it.whole() == before
     assert remove(tmp_path, "small") == model
     assert nothing_stays(tmp_path)
 

@@ -13,6 +13,7 @@ import pytest
 from shared.catalogue import library
 from tests.support_gguf import a_model
 from tests.support_hub import Hub, hub
+from tests.support_wait import until
 from worker.fetching import left_over
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,7 @@ def test_a_killed_fetch_goes_on(tmp_path: Path, it: Hub) -> None:
     it.stall_at = 4 << 20
     first = hive(tmp_path, it, "fetch", "tinyllama", "--force")
     assert it.stalled.wait(30)
+    until(lambda: any(part.stat().st_size for part in left_over(tmp_path)), 30, "bytes in the file")
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, err = hive(tmp_path, it, "list").communicate()

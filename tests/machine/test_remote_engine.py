@@ -28,7 +28,7 @@ async def test_a_closed_iterator_closes_the_connection() -> None:
             async for event in stream:
                 if isinstance(event, Made):
                     break
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await upstream.left.wait()
 
 

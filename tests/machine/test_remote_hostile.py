@@ -85,6 +85,7 @@ async def test_every_failure_is_told_and_the_next_request_is_answered() -> None:
 async def test_silence_is_a_failure_and_frees_the_slot() -> None:
     async with engine(patience=HASTY, slots=1) as (it, upstream):
         for name, script in SILENCES.items():
+            await it.ready()
             upstream.script = script
             upstream.left.clear()
             async with asyncio.timeout(15):

@@ -79,7 +79,7 @@ async def test_a_worker_that_loaded_what_was_wanted_still_ends_when_it_is_told_t
         await it.hear(Inventory, lambda i: any(m.id == "other" and m.loaded for m in i.capabilities.models))
         daemon.stop()
         daemon.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await running
 
 

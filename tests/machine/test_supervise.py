@@ -26,7 +26,7 @@ async def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
     task = asyncio.create_task(child.run(lambda: started.put_nowait(child.pid)))
     first = await started.get()
     os.kill(first, signal.SIGKILL)
-    second = await asyncio.wait_for(started.get(), 10)
+    second = await asyncio.wait_for(started.get(), 30)
     assert second != first
     assert child.deaths == 1
     task.cancel()
@@ -63,5 +63,5 @@ def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    orphan.wait(10)
+    orphan.wait(30)
     assert not orphan.is_running()

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from tests.support_books import faults
 from tests.support_up import Json, Up, ended, running, settled
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -102,7 +102,7 @@ async def test_a_job_from_submission_to_payment(up: Up, curl: httpx.AsyncClient)
     assert created["status"] == "pending"
     assert UUID.fullmatch(created["job_id"])
     assert INSTANT.fullmatch(created["created_at"])
-    job = await settled(up, curl, created["job_id"])
+    job = await settled(up, curl, created["job_id"], 60)
     assert (job["id"], job["status"], job["settled"]) == (created["job_id"], "completed", True)
     assert job["result_text"]
     assert 0 < job["tokens_generated"] <= 60

@@ -166,7 +166,7 @@ async def test_an_owners_vision_model_sees_what_the_caller_shows(
                 models = (await http.get("/v1/models")).json()["data"]
                 return any(model["loaded"] and "image" in model["input_modalities"] for model in models)
 
-            await eventually(seen, 30, "the vision model")
+            await eventually(seen, 60, "the vision model")
             raw = await openai.chat.completions.with_raw_response.create(
                 model="hive-nano", messages=[{"role": "user", "content": parts}]
             )

@@ -8,7 +8,7 @@ from standardwebhooks import Webhook
 from tests.support_outside import Heard, Other, answering, other_side
 from tests.support_up import running
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 async def told(other: Other) -> Heard:

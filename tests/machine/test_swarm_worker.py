@@ -21,7 +21,7 @@ from tests.support_up import REPOSITORY, Up, running
 from tests.support_wait import eventually
 from worker.report import is_ready, read_report
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 ROME = "871e8052affffff"
 PERSON: dict[str, Any] = {
     "type": "object",
@@ -119,7 +119,7 @@ async def joined(up: Up, home: Path, settings: str) -> AsyncIterator[None]:
         return report is not None and is_ready(report) and bool(report.loaded)
 
     try:
-        await eventually(ready, 30, "the worker")
+        await eventually(ready, 60, "the worker")
         yield
     finally:
         if process.returncode is None:
@@ -142,7 +142,8 @@ async def test_an_owners_other_server_answers_and_says_that_it_cannot_be_replaye
         )
         async with joined(up, tmp_path, settings), up.client() as http:
             await linked(up, tmp_path)
-            body = {"model": "hive-nano", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+            question = {"role": "user", "content": "What is the capital of France?"}
+            body = {"model": "hive-nano", "messages": [question], "temperature": 0}
             mine = await http.post("/v1/chat/completions", json=body, headers={"x-hive-owner": "me"})
             assert mine.status_code == 200, mine.text
             assert "Paris" in mine.json()["choices"][0]["message"]["content"]

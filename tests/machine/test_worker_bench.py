@@ -53,7 +53,7 @@ class Scripted:
 async def test_a_real_engine_is_measured(tmp_path: Path) -> None:
     engine = Engine(model_file(), slots=2, context=512, threads=1)
     told: list[str] = []
-    speeds = await measured(engine, told.append, prompt_tokens=100, tokens=16)
+    speeds = await measured(engine, told.append, prompt_tokens=100, tokens=200)
     assert 60 <= speeds.prompt_tokens <= 180
     assert speeds.prompt_tps > speeds.tps > 0
     assert (speeds.slots, speeds.total_tps > 0) == (2, True)

@@ -10,7 +10,7 @@ import pytest
 
 from shared.protocol.messages import Decline, Failed, Heartbeat, Inventory, Tokens
 from tests.machine.coordinator_double import body, coordinator, local_model
-from tests.machine.test_worker_cli import hive, said
+from tests.machine.test_worker_cli import ended, hive, said
 from tests.machine.test_worker_daemon import made, working
 from tests.support_wait import eventually
 from worker.comfort.verdict import Machine
@@ -83,6 +83,7 @@ async def test_garbage_is_met_with_silence_and_disturbs_nobody(tmp_path: Path) -
         many = [await asyncio.open_connection("127.0.0.1", door(tmp_path).port) for _ in range(40)]
         for _, writer in many:
             writer.close()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in many), return_exceptions=True)
         found = await asked(tmp_path, "status")
         assert found is not None
         assert (found.state, found.paused) == ("online", False)
@@ -161,7 +162,7 @@ async def test_models_leave_the_memory_while_it_rests_and_come_back(tmp_path: Pa
 
         daemon.pause(None)
         await it.hear(Inventory, lambda i: not any(model.loaded for model in i.capabilities.models))
-        await eventually(gone, 5, "the end of the engine")
+        await eventually(gone, 30, "the end of the engine")
         daemon.resume()
         await it.hear(Inventory, lambda i: i.capabilities.jobs and any(m.loaded for m in i.capabilities.models))
         assert len(daemon.engines()) == 1
@@ -175,4 +176,4 @@ async def test_leave_asks_the_worker_to_end(tmp_path: Path) -> None:
         await it.hellos.get()
         code, out, err = await said(tmp_path, "leave")
         assert (code, "has left the swarm" in out) == (0, True), err
-        assert await process.wait() == 0
+        assert await ended(process) == 0

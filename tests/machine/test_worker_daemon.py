@@ -131,7 +131,7 @@ async def test_a_result_leaves_the_outbox_when_it_is_acknowledged(tmp_path: Path
 
 
 async def test_an_answer_goes_on_while_the_line_is_cut_and_comes_whole(tmp_path: Path) -> None:
-    async with coordinator() as it, working(tmp_path, it, max_tps=150.0) as (_, who):
+    async with coordinator() as it, working(tmp_path, it, max_tps=30.0) as (_, who):
         await it.offer(body(who.pk, DIGEST, max_tokens=60))
         first = await it.hear(Tokens)
         it.cut()
@@ -245,7 +245,7 @@ async def test_another_worker_goes_on_where_the_first_stopped(tmp_path: Path) ->
 
 async def test_the_first_stop_waits_for_running_answers(tmp_path: Path) -> None:
     async with coordinator() as it:
-        daemon, who = made(tmp_path, it, max_tps=200.0)
+        daemon, who = made(tmp_path, it, max_tps=40.0)
         running = asyncio.create_task(daemon.run())
         await it.hellos.get()
         offer = body(who.pk, DIGEST)
@@ -254,7 +254,7 @@ async def test_the_first_stop_waits_for_running_answers(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await it.hear(Leave)
         await it.offer(body(who.pk, DIGEST, 2))
-        _, done = (await it.hear(Decline)), (await it.hear(Done))
+        _, done = await it.hear_both(Decline, Done)
         assert done.receipt["job_id"] == offer.job_id
         await it.say(Ack(offer.job_id, 1, "accepted"))
         await running

@@ -13,6 +13,7 @@ from tests.machine.coordinator_double import ROME, Coordinator, body, clock, coo
 from tests.machine.terminal import Terminal, terminal
 from tests.support_wait import eventually
 
+pytestmark = pytest.mark.timeout(120)
 DIGEST = local_model().digest
 READY = "ready, waiting for jobs"
 LEFT = b"\x1b[?1049l"
@@ -111,8 +112,7 @@ async def test_keys_pause_resume_help_and_drain(tmp_path: Path) -> None:
             await it.hear(Tokens)
             t.press("d")
             await t.shows("draining: no new jobs")
-            await it.hear(Leave)
-            done = await it.hear(Done)
+            _, done = await it.hear_both(Leave, Done)
             await it.say(Ack(str(done.receipt["job_id"]), 1, "accepted"))
             await ended_well(t)
 

@@ -175,6 +175,7 @@ async def test_a_checkout_is_told_to_pull(tmp_path: Path) -> None:
     assert "no release key is pinned" in (await said(tmp_path, "update", "--from", str(folder)))[2]
 
 
+@pytest.mark.timeout(240)
 def test_a_wheel_is_installed_over_an_older_one_and_not_without_what_it_needs(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"

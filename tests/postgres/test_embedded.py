@@ -17,6 +17,7 @@ from sqlalchemy import text
 from coordinator.store.embedded import EmbeddedError, EmbeddedPostgres
 from coordinator.store.engine import Away, Engine, connect
 from shared.errors import Unavailable
+from tests.support_wait import until
 
 ROOT = Path(__file__).parents[2]
 KEEPER = """
@@ -124,7 +125,7 @@ def test_it_ends_with_its_parent_and_starts_again_at_once(server: EmbeddedPostgr
         child = psutil.Process(int(pid))
         parent.kill()
     assert server.start() == url
-    assert not child.is_running()
+    until(lambda: not child.is_running(), 20, "the end of the earlier server")
     assert asyncio.run(counted(url)) >= 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import pytest
 from hypothesis import given, settings, strategies as st
 from sqlalchemy import text
 
@@ -238,7 +239,8 @@ async def end_all(world: World) -> None:
         assert await faults_in(conn) == []
 
 
-@settings(max_examples=25, deadline=timedelta(seconds=30))
+@pytest.mark.timeout(240)
+@settings(max_examples=25)
 @given(steps=STEPS)
 def test_whatever_becomes_of_jobs_no_hold_is_left_and_every_stroop_is_accounted_for(
     database_url: str, steps: list[Step]

@@ -105,13 +105,12 @@ async def walked(
 ) -> dict[str, list[str]]:
     """What `walks` finds in the plan of each statement, with nothing known of the tables, or with thousands of jobs in them."""
     shop = await open_shop(engine)
-    async with engine.begin() as conn:
-        await conn.execute(text(FORGET))
     if full:
         await fill(shop, 5000)
-        async with engine.begin() as conn:
+    async with engine.begin() as conn:
+        await conn.execute(text(FORGET))
+        if full:
             await conn.execute(text("ANALYZE jobs"))
-    async with engine.connect() as conn:
         return {name: walks(await plan_of(conn, statement), tables) for name, statement in statements.items()}
 
 
@@ -128,18 +127,15 @@ def walks(node: Any, tables: str = "jobs") -> list[str]:
 @pytest.mark.parametrize("state", ["as it was made", "vacuumed while empty", "with thousands of rows"])
 async def test_no_statement_walks_through_the_jobs(engine: Engine, state: str) -> None:
     shop = await open_shop(engine, credit=10_000 * HOLD)
-    async with alone(engine) as conn:
-        if state == "vacuumed while empty":
+    forget = FORGET
+    if state == "vacuumed while empty":
+        forget += " AND relname !~ '^jobs_?(ready|check|account|pkey)?$'"
+        async with alone(engine) as conn:
             await conn.execute(text("TRUNCATE jobs"))
             await conn.execute(text("VACUUM ANALYZE jobs"))
-        else:  # what a vacuum between other tests has left
-            await conn.execute(
-                text("""
-                SELECT pg_clear_relation_stats('public', CAST(relname AS text)) FROM pg_class
-                WHERE relkind IN ('r', 'i') AND relname ~ '^jobs_?(ready|check|account|pkey)?$'""")
-            )
     await shop.submit(*(shop.job() for _ in range(3000 if state == "with thousands of rows" else 5)))
-    async with engine.connect() as conn:
+    async with engine.begin() as conn:  # until it is over no vacuum says anew how little there is
+        await conn.execute(text(forget))
         found = {name: walks(await plan_of(conn, statement)) for name, statement in STATEMENTS.items()}
     assert found == {name: [] for name in STATEMENTS}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from coordinator.queue import moves, sweep
@@ -142,7 +143,8 @@ async def check_walk(one: Walk) -> None:
     assert account.spent == sum(job.spent for job in one.jobs.values())
 
 
-@settings(max_examples=30, deadline=timedelta(seconds=20))
+@pytest.mark.timeout(240)
+@settings(max_examples=30)
 @given(steps=STEPS)
 def test_random_walks(database_url: str, steps: list[tuple[Event | str, int, int, str, int]]) -> None:
     asyncio.run(walk(database_url, steps))

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from nats.aio.client import Client
 
 from coordinator.bus import (
     MAX_BATCH,
@@ -129,13 +128,13 @@ async def test_the_end_of_a_connection_is_told_though_what_waits_cannot_be_writt
 ) -> None:
     client, told = Secured(), []
 
-    async def broken(_: Client, __: Exception) -> None:
+    async def broken(_: Secured, __: Exception) -> None:
         raise RuntimeError("unable to perform operation; the handler is closed")
 
     async def ended() -> None:
         told.append(True)
 
-    monkeypatch.setattr(Client, "_process_op_err", broken)
+    monkeypatch.setattr("nats.aio.client.Client._process_op_err", broken)
     client._closed_cb = ended
     await client._process_op_err(OSError())
     assert told == [True]

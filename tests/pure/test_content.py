@@ -1,6 +1,6 @@
 """Content parts: text on lines of its own, images where they stood, and by name what is neither."""
 
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -37,9 +37,9 @@ def test_images_stand_where_they_stood() -> None:
 
 def test_where_many_images_stand_is_known_without_reading_all_the_text_again() -> None:
     pieces = [text("x" * 4_000_000), text("y"), *[image("data:,")] * 20_000]
-    began = perf_counter()
+    began = process_time()
     message = told(pieces)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
     assert {one.at for one in message.images} == {4_000_002}
 
 

@@ -160,3 +160,19 @@ def test_who_may_do_a_kind_is_what_the_rules_say_of_all_who_are_online(steps: li
             else:
                 roster.put(step)
                 online[step.pk] = step
+
+
+def test_who_has_just_left_stays_known_until_the_register_says_so() -> None:
+    scene = Scene()
+    scene.join("a", 0)
+    scene.leave("a", 0)
+    scene.hub.register([])
+    assert scene.hub.facts_of("a") is not None, "the register still has it as being here, and leaves it out"
+    scene.hub.left.clear()
+    scene.hub.register([])
+    assert scene.hub.facts_of("a") is None
+    scene.join("b", 0)
+    scene.leave("b", 0)
+    scene.hub.strike_off("b")
+    scene.hub.register([])
+    assert scene.hub.facts_of("b") is None, "it has left for good"

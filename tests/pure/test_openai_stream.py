@@ -63,7 +63,7 @@ class Exchange:
         self.parts.put_nowait(part)
 
     async def next(self) -> Any:
-        return await asyncio.wait_for(self.parts.get(), 5)
+        return await asyncio.wait_for(self.parts.get(), 30)
 
     def streamed(self, silence_s: float, *, include_usage: bool = False) -> "asyncio.Task[None]":
         now = asyncio.get_running_loop().time

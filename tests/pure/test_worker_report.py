@@ -43,7 +43,7 @@ async def opened(home: Path, other: bytes) -> tuple["asyncio.Task[None]", bytes]
     async def is_ours() -> bool:
         return door.exists() and door.read_bytes() != other
 
-    await eventually(is_ours, 10, "the door")
+    await eventually(is_ours, 30, "the door")
     return running, door.read_bytes()
 
 

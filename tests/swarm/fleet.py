@@ -77,7 +77,17 @@ async def connected(fleet: list[Swarm]) -> None:
     async def look() -> bool:
         return all(swarm.hive.dispatch.bus.connected for swarm in fleet)
 
-    await eventually(look, 10, "the coordinators on the bus")
+    await eventually(look, 30, "the coordinators on the bus")
+
+
+async def known(swarm: Swarm, worker: ScriptedWorker) -> None:
+    """Waits until a coordinator knows of a worker at another one: whoever asks it before it has heard of that is refused."""
+
+    async def look() -> bool:
+        await swarm.hive.look_elsewhere()
+        return worker.pk in swarm.hive.hub.elsewhere.workers
+
+    await eventually(look, 30, "the word that a worker is elsewhere")
 
 
 @pytest.fixture

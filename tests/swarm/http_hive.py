@@ -124,12 +124,15 @@ class TestHive:
     late: timedelta = timedelta()
     """How far the clock is ahead: a test lets time pass here."""
 
+    stopped: datetime | None = None
+    """Where the clock stands, but for `late`, in a test of what comes back with every second; else it goes."""
+
     def __post_init__(self) -> None:
         self.left: asyncio.Queue[UUID] = asyncio.Queue()
         self.relay = Relay(self._cancel)
 
     def clock(self) -> datetime:
-        return datetime.now(UTC) + self.late
+        return (self.stopped or datetime.now(UTC)) + self.late
 
     async def look_elsewhere(self) -> None:
         """There is no other coordinator."""
@@ -145,7 +148,7 @@ class TestHive:
 
     async def accepted(self) -> NewJob:
         """The next job that was accepted."""
-        return await asyncio.wait_for(self.writer.accepted.get(), 10)
+        return await asyncio.wait_for(self.writer.accepted.get(), 30)
 
     def assign(self, job: NewJob, worker: Session) -> None:
         self.relay.assigned(job.id, 1, worker.public)

@@ -58,8 +58,9 @@ async def test_a_head_has_an_end(swarm: Swarm, monkeypatch: pytest.MonkeyPatch) 
     begun = b"GET /health HTTP/1.1\r\nhost: h\r\nx: "
     refused = await spoken(swarm, begun, b"a" * (wire.MAX_HEAD + 1))
     assert "larger than" in shape_of(refused)["message"]
-    monkeypatch.setattr(wire, "HEAD_S", 0.05)
-    assert await spoken(swarm, begun) == b""
+    with monkeypatch.context() as soon:
+        soon.setattr(wire, "HEAD_S", 0.05)
+        assert await spoken(swarm, begun) == b""
     assert b" 200 OK" in await spoken(swarm, begun + b"a\r\nconnection: close\r\n\r\n")
 
 
@@ -127,7 +128,7 @@ async def test_what_is_wrong_is_quoted_in_part(swarm: Swarm) -> None:
 async def test_a_key_is_named_in_print(swarm: Swarm) -> None:
     headers = {"authorization": f"Bearer {swarm.admin_key}"}
     bodies: list[Json] = [{"name": "\0"}, {"models": ["\0"]}, {"plan": "\0"}, {"name": "a" * 1000}]
-    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=headers) as admin:
+    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=headers, timeout=30) as admin:
         for body in bodies:
             answer = await admin.post("/admin/keys", json=body)
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, next(iter(body)))

@@ -247,7 +247,7 @@ def _all_busy(swarm: Swarm) -> Callable[[], Awaitable[bool]]:
 
 async def test_a_batch_is_its_accounts_alone(swarm: Swarm) -> None:
     headers = {"authorization": f"Bearer {swarm.admin_key}"}
-    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=headers) as admin:
+    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=headers, timeout=30) as admin:
         key = (await admin.post("/admin/keys", json={"plan": "enterprise", "name": "other"})).json()["key"]
     async with client_of(swarm) as client, client_of(swarm, key) as other:
         batch = await ended(client, await begun(client, jsonl([chat()])))

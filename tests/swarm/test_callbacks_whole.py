@@ -37,8 +37,10 @@ async def told(other: Other) -> Heard:
     return await asyncio.wait_for(other.heard.get(), 30)
 
 
-async def dead(http: httpx.AsyncClient) -> bool:
-    return bool((await http.get("/hive/callbacks?state=dead")).json()["data"])
+async def given_up(http: httpx.AsyncClient, log: io.StringIO) -> bool:
+    """A callback is dead, and what is logged after that holds is logged."""
+    dead = (await http.get("/hive/callbacks?state=dead")).json()["data"]
+    return bool(dead) and "given up" in log.getvalue()
 
 
 async def test_each_face_tells_of_its_end_in_its_own_shape(engine: Engine, database_url: str, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ async def test_nothing_of_a_job_is_in_the_log(
     async with listening(database_url, tmp_path) as (swarm, other, url), swarm.client() as http:
         other.scripts["/done"] = answering(410)
         (await http.post("/hive/jobs", json={**JOB, "callback_url": f"{url}?token=abracadabra"})).raise_for_status()
-        await eventually(partial(dead, http), 30, "the callback's end")
+        await eventually(partial(given_up, http, lines), 30, "the callback's end")
     told_by_log = "".join([lines.getvalue(), *capfd.readouterr()])
     assert "a callback is given up" in told_by_log
     for secret in ("capital", "Rome.", "abracadabra", "whsec_"):

@@ -38,10 +38,6 @@ def end_of(events: list[JobEvent]) -> JobView:
     return events[-1].view
 
 
-async def decline(worker: ScriptedWorker, offer: Offer) -> None:
-    await worker.send(Decline(offer.body.job_id, offer.body.attempt, "not now"))
-
-
 async def test_a_job_is_streamed_completed_and_acknowledged(floor: Floor) -> None:
     worker = floor.worker(says=ANSWER)
     async with worker.connected(floor.url):
@@ -184,11 +180,14 @@ async def test_a_result_unlike_what_was_streamed_fails_a_job_that_was_read(floor
 
 
 async def test_a_declined_offer_goes_to_another_worker_and_costs_nothing(floor: Floor) -> None:
-    busy = floor.worker(script=decline)
+    async def decline(worker: ScriptedWorker, offer: Offer) -> None:
+        await willing.welcomed.wait()  # were nobody else there it would be asked again in a second
+        await worker.send(Decline(offer.body.job_id, offer.body.attempt, "not now"))
+
+    busy, willing = floor.worker(script=decline), floor.worker(says=ANSWER)
     async with busy.connected(floor.url):
         job_id = await floor.submit(await floor.kind())
         await busy.offers.get()
-        willing = floor.worker(says=ANSWER)
         async with willing.connected(floor.url):
             view = await floor.ended(job_id)
     assert (view.status, view.worker_pk, view.attempts) == (State.COMPLETED, willing.pk, 2)

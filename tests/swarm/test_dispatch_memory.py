@@ -42,10 +42,11 @@ async def test_an_offer_is_not_made_again_to_a_worker_that_came_back_in_another_
         assert moved.offers.empty()
 
 
-async def test_the_log_of_a_job_that_ended_unseen_is_forgotten(floor: Floor) -> None:
-    worker = floor.worker(gate=asyncio.Event())
+async def test_the_log_of_a_job_that_ended_unseen_is_forgotten(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = watch.look
+    monkeypatch.setattr(watch, "look", deaf)  # the watch, which runs, would be first
     deadline = datetime.now(UTC) + timedelta(seconds=60)
-    async with worker.connected(floor.url):
+    async with opened(engine) as floor, floor.worker(gate=asyncio.Event()).connected(floor.url) as worker:
         job_id = await floor.submit(await floor.kind(), deadline_at=deadline)
         await worker.offers.get()
         attempt = attempt_at(floor, job_id)
@@ -54,7 +55,7 @@ async def test_the_log_of_a_job_that_ended_unseen_is_forgotten(floor: Floor) -> 
             await expire(conn, [job_id], datetime.now(UTC))
         await watch.renew(floor.dispatch)
         assert floor.dispatch.relay.unread() == [job_id]
-        await watch.look(floor.dispatch)
+        await look(floor.dispatch)
         assert floor.dispatch.relay.unread() == []
 
 

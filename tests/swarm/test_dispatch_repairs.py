@@ -51,7 +51,12 @@ async def test_a_job_cancelled_by_another_process_ends_here_too(floor: Floor) ->
 async def test_a_waiting_job_whose_deadline_passes_tells_its_reader(floor: Floor) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=30)
     reader = await floor.read(await floor.kind(), deadline_at=soon)
-    await sweep.one_round(floor.engine, soon + timedelta(seconds=1))
+
+    async def swept() -> bool:
+        """What somebody has locked at the moment is passed over."""
+        return bool((await sweep.one_round(floor.engine, soon + timedelta(seconds=1))).expired)
+
+    await eventually(swept, 10, "a job whose time is over")
     await watch.look(floor.dispatch)
     events = await rest(reader)
     assert isinstance(events[-1], Ended)
@@ -59,7 +64,7 @@ async def test_a_waiting_job_whose_deadline_passes_tells_its_reader(floor: Floor
 
 
 async def test_an_attempt_that_the_sweep_fenced_is_stopped_and_done_again(floor: Floor) -> None:
-    worker = floor.worker(gate=asyncio.Event(), says="Again.")
+    worker = floor.worker(gate=asyncio.Event(), says="Again.", slots=1)  # it is busy until it is told to stop
     async with worker.connected(floor.url):
         job_id = await floor.submit(await floor.kind())
         await worker.offers.get()

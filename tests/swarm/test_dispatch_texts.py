@@ -100,6 +100,7 @@ async def test_a_worker_is_asked_only_for_what_it_says_that_it_does(
 async def test_vectors_that_do_not_stand_are_made_again_elsewhere(floor: Floor, made: str, fault: str) -> None:
     async def lie(worker: ScriptedWorker, offer: Offer) -> None:
         await worker.send(Accept(offer.body.job_id, offer.body.attempt))
+        await honest.welcomed.wait()  # while nobody else is there it would be asked again, until the job fails
         await worker.send(worker.result(offer.body, [], made))
 
     liar, honest = floor.worker(model=CAN, script=lie), floor.worker(model=CAN)
@@ -155,11 +156,13 @@ async def test_much_text_is_checked_as_well_as_little(floor: Floor) -> None:
     assert len(view.result_text) > 1 << 18
 
 
-def image_of(counted: int) -> Any:
-    """A script of a worker that counts so many tokens for the prompt."""
+def image_of(counted: int, beside: list[ScriptedWorker] | None = None) -> Any:
+    """A script of a worker that counts so many tokens for the prompt, once those `beside` it are there."""
 
     async def see(worker: ScriptedWorker, offer: Offer) -> None:
         await worker.send(Accept(offer.body.job_id, offer.body.attempt))
+        for other in beside or ():
+            await other.welcomed.wait()
         ids, texts = worker.answer(offer.body)
         await worker.send(worker.result(offer.body, ids, "".join(texts), tokens_in=counted))
 
@@ -180,7 +183,8 @@ async def test_an_image_costs_what_the_worker_counts_within_its_bound(floor: Flo
 
 @pytest.mark.parametrize("counted", [9, 11 + IMAGE_TOKENS])
 async def test_more_than_an_image_may_cost_is_rejected(floor: Floor, counted: int) -> None:
-    liar, honest = (floor.worker(model=SEES, script=image_of(n)) for n in (counted, 500))
+    honest = floor.worker(model=SEES, script=image_of(500))
+    liar = floor.worker(model=SEES, script=image_of(counted, [honest]))
     view = await tried(floor, Need.VISION, LOOK, liar, honest)
     assert (view.worker_pk, view.tokens_in) == (honest.pk, 500)
     assert (await liar.acks.get()).reason == "tokens_in does not fit the offer"

@@ -19,7 +19,7 @@ from coordinator.queue.limits import LEASE
 from coordinator.store.engine import Engine
 from tests.support_nats import NatsServer, nats
 from tests.support_wait import eventually
-from tests.swarm.fleet import SAYS, STREAM, coordinators, texts, worker_of
+from tests.swarm.fleet import SAYS, STREAM, coordinators, known, texts, worker_of
 from tests.swarm.whole import Swarm
 
 __all__ = ["nats"]
@@ -68,6 +68,7 @@ async def test_a_stream_goes_on_though_only_its_reader_knew_how_far_it_was(
     async with coordinators(database_url, tmp_path, nats.url, count=3) as (here, there, yonder):
         first, second = worker_of(there, gate=asyncio.Event()), worker_of(yonder, slots=1)
         async with here.client() as http, first.connected(there.url), AsyncExitStack() as stack:
+            await known(here, first)
             stream = await stack.enter_async_context(http.stream("POST", "/v1/chat/completions", json=STREAM))
             said = texts(stream.aiter_lines())
             begun = await anext(said)
@@ -86,6 +87,7 @@ async def test_who_reads_a_job_and_sweeps_it_hands_it_on_itself(
     async with coordinators(database_url, tmp_path, nats.url) as (here, there):
         first, second = worker_of(there, gate=asyncio.Event()), worker_of(here, slots=1, says=SAYS)
         async with here.client() as http, first.connected(there.url), AsyncExitStack() as stack:
+            await known(here, first)
             stream = await stack.enter_async_context(http.stream("POST", "/v1/chat/completions", json=STREAM))
             said = texts(stream.aiter_lines())
             begun = await anext(said)

@@ -16,7 +16,7 @@ from coordinator.store.engine import Engine
 from shared.protocol.messages import CloseCode, Held, Tokens
 from tests.support_nats import NatsServer, nats
 from tests.support_wait import eventually
-from tests.swarm.fleet import CHAT, SAYS, STREAM, Fleet, Spoil, connected, coordinators, fleet, texts, worker_of
+from tests.swarm.fleet import CHAT, SAYS, STREAM, Fleet, Spoil, connected, coordinators, fleet, known, texts, worker_of
 from tests.swarm.test_fleet import events_of
 
 __all__ = ["fleet", "nats"]
@@ -29,6 +29,7 @@ async def test_a_worker_that_moves_goes_on_with_its_attempt_and_the_stream_with_
     assert worker.gate is not None
     async with here.client() as http, AsyncExitStack() as stack:
         await stack.enter_async_context(worker.connected(there.url))
+        await known(here, worker)
         stream = await stack.enter_async_context(http.stream("POST", "/v1/chat/completions", json=STREAM))
         said = texts(stream.aiter_lines())
         first = await anext(said)
@@ -52,6 +53,7 @@ async def test_a_worker_that_dies_elsewhere_is_followed_by_one_here_from_the_sam
     here, there = fleet
     first, second = worker_of(there, gate=asyncio.Event()), worker_of(here, slots=1)
     async with here.client() as http, first.connected(there.url):
+        await known(here, first)
         async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
             said = texts(stream.aiter_lines())
             begun = await anext(said)
@@ -92,7 +94,7 @@ async def test_a_third_coordinator_continues_from_the_token_that_the_first_had_l
             async def gone_on() -> bool:
                 return len(yonder.hive.relay.ids_of(UUID(made))) == 5
 
-            await eventually(gone_on, 10, "the next tokens")
+            await eventually(gone_on, 25, "the next tokens")
             moved = worker_of(here, key=second.key)
             held = [Held(offer.job_id, offer.attempt, "running", 3)]
             await stack.enter_async_context(moved.connected(here.url, held))
@@ -113,6 +115,7 @@ async def test_without_the_bus_everything_ends_as_it_should_and_with_it_again(fl
     worker = worker_of(there, gate=asyncio.Event())
     assert worker.gate is not None
     async with worker.connected(there.url), here.client() as http:
+        await known(here, worker)
         async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
             said = texts(stream.aiter_lines())
             first = await anext(said)
@@ -133,11 +136,12 @@ async def test_without_the_bus_a_cancel_reaches_the_worker_by_the_look(fleet: Fl
     here, there = fleet
     worker = worker_of(there, gate=asyncio.Event())
     async with worker.connected(there.url), here.client() as http:
+        await known(here, worker)
         nats.kill()
         made = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()
-        await asyncio.wait_for(worker.offers.get(), 5)
+        await asyncio.wait_for(worker.offers.get(), 25)
         assert (await http.delete(f"/hive/jobs/{made['job_id']}")).json()["status"] == "cancelled"
-        assert (await asyncio.wait_for(worker.cancels.get(), 5)).job_id == made["job_id"]
+        assert (await asyncio.wait_for(worker.cancels.get(), 25)).job_id == made["job_id"]
 
 
 def lossy(every: int) -> Spoil:
@@ -157,9 +161,10 @@ async def test_streams_are_whole_though_every_other_message_is_lost(
 ) -> None:
     async with (
         coordinators(database_url, tmp_path, nats.url, spoil=lossy(every)) as (here, there),
-        worker_of(there, chunk=1).connected(there.url),
+        worker_of(there, chunk=1).connected(there.url) as worker,
         here.client() as http,
     ):
+        await known(here, worker)
 
         async def one() -> str:
             async with http.stream("POST", "/v1/chat/completions", json=STREAM) as stream:
@@ -181,6 +186,7 @@ async def test_events_bring_all_words_though_the_bus_loses_those_that_it_likes(
         worker = worker_of(there, gate=asyncio.Event())
         assert worker.gate is not None
         async with worker.connected(there.url), here.client() as http:
+            await known(here, worker)
             made = (await http.post("/hive/jobs", json={"model_id": "hive-nano", "prompt": "Hello"})).json()["job_id"]
             begun = await events_of(http, made, most=3)
             worker.gate.set()
@@ -203,6 +209,6 @@ async def test_two_coordinators_without_a_bus_are_a_fleet_too(
             assert (await here.ended(http, made["job_id"]))["result_text"] == SAYS
             async with worker_of(here, key=first.key).connected(here.url):
                 await watch.renew(there.hive.dispatch)
-                await asyncio.wait_for(first.gone.wait(), 2)
+                await asyncio.wait_for(first.gone.wait(), 10)
                 assert first.closed is not None
                 assert first.closed.code is CloseCode.SUPERSEDED

@@ -7,14 +7,14 @@ import httpx
 
 from coordinator.store.engine import Engine
 from tests.support_wait import eventually
-from tests.swarm.fleet import coordinators, worker_of
+from tests.swarm.fleet import coordinators, known, worker_of
 
 
 async def test_a_worker_elsewhere_is_shown_with_what_it_computes(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:
     gate = asyncio.Event()
-    async with coordinators(database_url, tmp_path, "") as (here, there), httpx.AsyncClient() as anybody:
+    async with coordinators(database_url, tmp_path, "") as (here, there), httpx.AsyncClient(timeout=30) as anybody:
         busy, idle = worker_of(there, gate=gate, slots=3), worker_of(there)
 
         async def shown() -> dict[str, int]:
@@ -35,6 +35,8 @@ async def test_a_worker_elsewhere_is_shown_with_what_it_computes(
             for _ in jobs:
                 await busy.offers.get()
             async with idle.connected(there.url):
+                for worker in (busy, idle):
+                    await known(here, worker)  # or the register is read every 10 s, and after 15 s the jobs are lost
                 await eventually(lambda: told(2), 15, "both jobs in the numbers of the other coordinator")
                 gate.set()
                 for job in jobs:

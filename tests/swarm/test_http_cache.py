@@ -32,7 +32,7 @@ def said(got: httpx.Response) -> tuple[str | None, str]:
 
 async def available(swarm: Swarm) -> tuple[str, Any]:
     async with httpx.AsyncClient(
-        base_url=swarm.admin_url, headers={"authorization": f"Bearer {swarm.admin_key}"}
+        base_url=swarm.admin_url, headers={"authorization": f"Bearer {swarm.admin_key}"}, timeout=30
     ) as admin:
         keys = (await admin.get("/admin/keys")).json()["data"]
         account = next(key["account_id"] for key in keys if key["name"] == "tests")
@@ -133,7 +133,7 @@ async def test_what_is_never_given_again(swarm: Swarm, change: dict[str, Any]) -
 
 async def test_never_across_accounts(swarm: Swarm) -> None:
     admin = {"authorization": f"Bearer {swarm.admin_key}"}
-    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=admin) as operator:
+    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=admin, timeout=30) as operator:
         made = await operator.post("/admin/keys", json={"plan": "enterprise", "grant": 1})
         account, _ = await available(swarm)
         sister = await operator.post("/admin/keys", json={"plan": "enterprise", "account_id": account})
@@ -154,7 +154,7 @@ async def test_an_idempotency_key_has_a_job_of_its_own(swarm: Swarm) -> None:
 
 async def test_a_hit_needs_no_worker_and_no_limit(swarm: Swarm) -> None:
     admin = {"authorization": f"Bearer {swarm.admin_key}"}
-    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=admin) as operator:
+    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=admin, timeout=30) as operator:
         made = (await operator.post("/admin/keys", json={"plan": "enterprise", "grant": 1, "rpm": 1})).json()
     mine = f"Bearer {made['key']}"
     async with swarm.client(authorization=mine) as http:

@@ -21,6 +21,7 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "one two three"
 async def served(engine: Engine, tmp_path: Path) -> AsyncIterator[Served]:
     async with serving(engine, tmp_path) as running:
         running.hive.join(online("rome"))
+        running.hive.stopped = running.hive.clock()
         yield running
 
 

@@ -10,6 +10,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from coordinator.observe import jobs as observed
+from tests.support_wait import eventually
 from tests.swarm.test_at_once import capped, tokyo
 from tests.swarm.whole import Json, Swarm
 
@@ -65,6 +66,12 @@ async def test_what_the_sweep_ends_is_told_as_well(swarm: Swarm) -> None:
             await worker.offers.get()
             made = (await other.post("/hive/jobs", json=job)).json()
             await swarm.ended(other, made["job_id"])
+
+            async def told() -> bool:
+                """It has ended in the database a moment before the log says so."""
+                return any(line["job"] == made["job_id"] for line in ends(lines))
+
+            await eventually(told, 20, "the line of its end")
             assert (await http.get("/health")).status_code == 200
     (line,) = [line for line in ends(lines) if line["job"] == made["job_id"]]
     assert (line["state"], line["error"], line["worker"], line["run_ms"]) == ("timed_out", "job_timeout", None, None)

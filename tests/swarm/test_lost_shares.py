@@ -115,19 +115,23 @@ async def test_it_is_told_signs_and_is_paid_by_the_tokens_that_it_made(floor: Fl
 
 
 async def give_up(worker: ScriptedWorker, offer: Offer) -> None:
-    """As a worker does whose owner needs the machine."""
+    """As a worker does whose owner needs the machine, once its gate is open."""
+    assert worker.gate is not None
     body = offer.body
     await worker.send(Tokens(body.job_id, body.attempt, 0, [84, 104], "Th"))
+    await worker.gate.wait()
     await worker.send(Failed(body.job_id, body.attempt, "paused", "the owner needs it", retryable=True))
 
 
 async def test_a_worker_that_gave_up_and_is_still_here_is_told_once_the_job_is_done(floor: Floor) -> None:
-    tired = floor.worker(script=give_up)
+    tired, needed = floor.worker(script=give_up), asyncio.Event()
+    tired.gate = needed
     async with tired.connected(floor.url):
         reader = await floor.read(await floor.kind())
         offer = await tired.offers.get()
         await first_token(reader)
         async with floor.worker(says=ANSWER).connected(floor.url):
+            needed.set()  # alone it would get the job again, and lose it for good
             await rest(reader)
         await standing.one_round(floor.dispatch, floor.dispatch.now_ms() + LATER)
         (waiting,) = await wanted(tired)

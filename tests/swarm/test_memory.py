@@ -11,10 +11,11 @@ import pytest
 from coordinator.dispatch import memory
 from coordinator.queue.lifecycle import State
 from coordinator.store.engine import Engine
-from coordinator.store.rows import NewJob
+from coordinator.store.rows import JobView, NewJob
 from coordinator.submit.request import JobRequest
 from shared.protocol.messages import Failed, Message, Offer
 from tests.swarm.floor import Floor, opened
+from tests.swarm.http_hive import until
 from tests.swarm.scripted import ScriptedWorker, speak
 
 STORY = "Once upon a time there was a coordinator that remembered who had read the beginning. " * 2
@@ -30,8 +31,15 @@ def known(floor: Floor, job: NewJob) -> Mapping[str, int]:
     return memory.readers(floor.dispatch, [job.pending()]).get(job.id, {})
 
 
-async def served(floor: Floor, job_id: UUID) -> str | None:
+async def ended(floor: Floor, job_id: UUID) -> JobView:
+    """The job once it has ended and what that says of its worker is known: the database has it a moment before."""
     view = await floor.ended(job_id)
+    await until(lambda: floor.dispatch.hub.attempts.of_job(job_id) is None)
+    return view
+
+
+async def served(floor: Floor, job_id: UUID) -> str | None:
+    view = await ended(floor, job_id)
     assert view.status is State.COMPLETED
     return view.worker_pk
 
@@ -70,7 +78,7 @@ async def test_who_loses_jobs_comes_later_wherever_it_comes_back_until_that_is_l
     kind, bad = await floor.kind(), floor.worker(script=fail)
     hub, now = floor.dispatch.hub, datetime.now(UTC)
     async with bad.connected(floor.url):
-        assert (await floor.ended(await floor.submit(kind))).status is State.FAILED
+        assert (await ended(floor, await floor.submit(kind))).status is State.FAILED
         record = hub.sessions[bad.pk].record
         assert hub.sessions[bad.pk].facts.record == record > 0
     good = floor.worker()

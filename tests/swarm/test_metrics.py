@@ -31,7 +31,7 @@ def value(name: str, **labels: str) -> float:
 
 async def scraped(swarm: Swarm, accept: str = "text/plain") -> str:
     headers = {"authorization": f"Bearer {swarm.admin_key}", "accept": accept}
-    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=headers) as admin:
+    async with httpx.AsyncClient(base_url=swarm.admin_url, headers=headers, timeout=30) as admin:
         return (await admin.get("/metrics")).raise_for_status().text
 
 
@@ -214,7 +214,7 @@ async def test_no_series_is_made_by_what_callers_make_up(swarm: Swarm) -> None:
 
     others = series(await scraped(swarm))
     async with swarm.client() as http:
-        await submitted(http)
+        await swarm.ended(http, await submitted(http))
         await odd(http, 0, 36)
         before = series(await scraped(swarm))
         await odd(http, 36, 1000)

@@ -39,7 +39,7 @@ async def test_a_chat_ends_after_a_minute_and_a_job_goes_on(swarm: Swarm) -> Non
         attempt = swarm.hive.hub.attempts.of_job(UUID(made["job_id"]))
         assert attempt is not None
         attempt.offered_at -= 61_000
-        before = attempt.progress_at = attempt.progress_at - 10_000
+        before = attempt.progress_at = attempt.progress_at - 1_000
         await worker.send(Progress(offer.body.job_id, offer.body.attempt, "loading"))
         await until(lambda: attempt.progress_at != before)
         assert (await http.get(f"/hive/jobs/{made['job_id']}")).json()["status"] == "assigned"

@@ -33,6 +33,14 @@ def told(got: httpx.Response) -> tuple[float, float]:
     return float(got.headers["x-hive-queue-ms"]), float(got.headers["x-hive-overhead-ms"])
 
 
+async def meanwhile(http: httpx.AsyncClient) -> float:
+    """Other requests are served, for a second; how long that took."""
+    begun = perf_counter()
+    while (took := perf_counter() - begun) < 1:
+        (await http.get("/hive/status")).raise_for_status()
+    return took
+
+
 async def pending(http: httpx.AsyncClient, many: int) -> None:
     """Returns once so many jobs wait."""
 
@@ -88,10 +96,7 @@ async def test_the_time_in_which_a_client_sends_its_body_is_its_own(swarm: Swarm
     async def slowly() -> AsyncIterator[bytes]:
         nonlocal sending
         yield raw[:20]
-        begun = perf_counter()
-        for _ in range(5):
-            (await http.post("/v1/chat/completions", json=CHAT)).raise_for_status()
-        sending = perf_counter() - begun
+        sending = await meanwhile(http)
         yield raw[20:]
 
     async with swarm.client() as http, swarm.client(**{"content-type": "application/json"}) as slow:
@@ -114,10 +119,11 @@ async def test_who_joins_a_job_that_has_its_worker_waited_for_none(swarm: Swarm)
 
         await eventually(joined, 20, "a second reader")
         assert worker.gate is not None
+        waits = await meanwhile(http)
         worker.gate.set()
         one, two = await first, await second
     assert one.headers["x-hive-job-id"] == two.headers["x-hive-job-id"]
     assert worker.offers.empty()
     queue, overhead = told(two)
-    assert 0 <= queue < 50
+    assert 0 <= queue < waits * 1000 / 2
     assert overhead > 0

@@ -140,7 +140,7 @@ async def test_a_job_for_a_worker_that_is_away_waits_for_it(swarm: Swarm) -> Non
     french = swarm.worker(cell=paris)
     async with french.connected(swarm.url):
         pass
-    await asyncio.wait_for(french.gone.wait(), 10)
+    await swarm.left(french)
     async with swarm.client(**{"x-hive-jurisdiction": "FR"}) as http:
         read = await http.post("/v1/chat/completions", json=CHAT)
         assert (read.status_code, read.json()["error"]["code"]) == (503, "no_workers")

@@ -75,13 +75,15 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 async def received(collector: Collector, requests: int = 1) -> dict[str, list[Span]]:
-    """All spans of the caller's trace by their names, once so many of its requests are over."""
+    """All spans of the caller's trace by their names, once so many of its requests and its job are over: that is in the
+    database, where a client reads it, a moment before its spans are told."""
 
     async def look() -> bool:
         TRACING._provider.force_flush()
-        return bool(sum(span.parent == PARENT for span in collector.spans) >= requests)
+        ours = [span for span in list(collector.spans) if span.trace == TRACE]
+        return sum(span.parent == PARENT for span in ours) >= requests and any(span.name == "end" for span in ours)
 
-    await eventually(look, 20, f"{requests} requests")
+    await eventually(look, 20, f"{requests} requests and the end of their job")
     found: dict[str, list[Span]] = defaultdict(list)
     for span in sorted(collector.spans, key=lambda span: span.start):
         if span.trace == TRACE:

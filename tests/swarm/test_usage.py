@@ -78,7 +78,7 @@ async def test_a_client_that_closes_its_stream_pays_for_what_came(swarm: Swarm) 
 
 async def test_a_job_that_runs_out_of_time_in_mid_answer_is_ended_by_its_own_coordinator(swarm: Swarm) -> None:
     async with tokyo(swarm), swarm.client() as http:
-        body = JOB | {"jurisdiction": "JP", "deadline_s": 1, "gns_reward": 0.02}
+        body = JOB | {"jurisdiction": "JP", "deadline_s": 3, "gns_reward": 0.02}
         made = (await http.post("/hive/jobs", json=body)).raise_for_status().json()
         job = await swarm.ended(http, made["job_id"])
     assert (job["status"], job["tokens_generated"], job["result_text"]) == ("timed_out", 2, None)
@@ -113,7 +113,10 @@ async def test_usage_adds_up_by_day_key_and_model(swarm: Swarm) -> None:
 
 async def test_usage_as_csv_and_everybodys_for_the_operator_alone(swarm: Swarm) -> None:
     operator = {"authorization": f"Bearer {swarm.admin_key}"}
-    async with swarm.client() as http, httpx.AsyncClient(base_url=swarm.admin_url, headers=operator) as admin:
+    async with (
+        swarm.client() as http,
+        httpx.AsyncClient(base_url=swarm.admin_url, headers=operator, timeout=30) as admin,
+    ):
         made = (await admin.post("/admin/keys", json={"name": "another", "grant": 5, "budget": 2})).json()
         await completed(swarm, http)
         async with swarm.client(authorization=f"Bearer {made['key']}") as other:

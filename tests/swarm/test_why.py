@@ -44,8 +44,9 @@ async def attempts(http: httpx.AsyncClient, job_id: str) -> Json:
 async def test_a_job_for_which_nobody_is_online_is_explained_by_the_counts_of_a_refusal(swarm: Swarm) -> None:
     key = SigningKey(b"\6" * 32)
     await swarm.raise_tier(key, ROME, "navigator")
-    async with swarm.worker(key=key).connected(swarm.url):
+    async with swarm.worker(key=key).connected(swarm.url) as worker:
         pass  # it is registered, so that jobs for it wait
+    await swarm.left(worker)
     wanted = {"jurisdiction": "IT", "min_trust_tier": "navigator"}
     async with swarm.client() as http:
         told = await why(http, await submitted(http, **wanted))

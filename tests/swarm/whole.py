@@ -11,6 +11,7 @@ import msgspec
 from nacl.signing import SigningKey
 
 from coordinator.app import Hive, build, serving
+from coordinator.dispatch import register
 from coordinator.settings import Settings
 from coordinator.store import workers
 from shared.catalogue import catalogue
@@ -68,6 +69,16 @@ class Swarm:
             return job if job["status"] in OVER else None
 
         return await eventually(look, 30, f"the end of job {job_id}")
+
+    async def left(self, *gone: ScriptedWorker) -> None:
+        """Returns once these workers have left and the register says so: until then they are neither here nor, for a
+        coordinator that reads it, among those that were."""
+
+        async def look() -> bool:
+            return not any(worker.pk in self.hive.hub.sessions for worker in gone)
+
+        await eventually(look, 30, "workers that leave")
+        await register.depart(self.hive.dispatch)
 
     async def raise_tier(self, key: SigningKey, cell: str, tier: str) -> None:
         """The operator's word on a worker's tier, before it connects."""

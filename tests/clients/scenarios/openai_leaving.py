@@ -88,7 +88,7 @@ async def _read(anew: AsyncOpenAI, stream: bool) -> None:
 def a_clients_own_limit_of_time_cancels_its_job() -> None:
     for stream in (False, True):
         stage.says("", then="held")
-        hurried = client.with_options(timeout=1.0).chat.completions.create
+        hurried = client.with_options(timeout=3.0).chat.completions.create
         raised(openai.APITimeoutError, hurried, **ASKED, stream=stream)
         assert stage.cancelled(stage.offered()["job_id"])["status"] == "cancelled"
 

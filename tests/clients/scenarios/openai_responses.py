@@ -210,9 +210,10 @@ def one_in_the_background_goes_on_without_a_reader() -> None:
     got = responses.retrieve(made.id)
     assert (got.status, got.output_text) == ("completed", "Once upon a time.")
     stage.says("Once upon", then="held")
-    cancelled = responses.cancel(responses.create(**ASKED, background=True).id)
-    assert cancelled.status == "cancelled"
-    assert stage.job(stage.offered()["job_id"])["status"] == "cancelled"
+    made = responses.create(**ASKED, background=True)
+    job_id = stage.offered()["job_id"]
+    assert responses.cancel(made.id).status == "cancelled"
+    assert stage.job(job_id)["status"] == "cancelled"
 
 
 @staged
