@@ -89,13 +89,10 @@ class Secured(Client):
         await super()._process_pong()
 
     async def _process_op_err(self, e: Exception) -> None:
-        try:
+        if self._disconnected_cb is not None:  # before the end, which may break, or wait for a server that is silent
+            await self._disconnected_cb()
+        with contextlib.suppress(RuntimeError):  # it was reset while something waited to be written
             await super()._process_op_err(e)
-        except (
-            RuntimeError
-        ):  # the connection was reset while something waited to be written: nobody would hear of its end
-            if self._closed_cb is not None:
-                await self._closed_cb()
 
     async def let_go(self, subscriptions: Sequence[Subscription]) -> None:
         """Closes the connection, within a moment, and waits for the end of every task that it had: after a handshake that

@@ -65,7 +65,7 @@ def _there(why: Why, now: int, *, stopped: bool) -> Iterator[str]:
 
 def _lately(hour: LastHour, now: int) -> Iterator[str]:
     """What a rule kept away that somebody else got, or nobody: one that lifts it has that of an hour like the last."""
-    since = _ago(now - hour.since)
+    since = _ago(ago) if (ago := now - hour.since) >= 2 * MINUTE_MS else "minute"
     for kept in sorted(hour.skipped, key=lambda kept: -(kept.jobs + kept.refused)):
         refused = f", {kept.refused} of them refused for want of a worker" if kept.refused else ""
         yield f"Skipped for {_jobs(kept.jobs + kept.refused)} of the last {since}{refused}: {kept.sentence}"

@@ -24,8 +24,7 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None
             raise
         DISCONNECTS.inc()
     finally:
-        watch.over = True
-        leaving.cancel()
+        watch.over()
 
 
 class _Watch:
@@ -35,18 +34,26 @@ class _Watch:
         task = asyncio.current_task()
         assert task is not None, "work is done in a task"
         self._task, self._leaving = task, leaving
-        self._cancelled = self.over = False
+        self._cancelled = self._over = False
 
     def seen(self, _: "asyncio.Future[None]") -> None:
         """The client has left, or the way to it has failed."""
-        if not self._leaving.cancelled() and not self.over:
+        if not self._leaving.cancelled():
             self._leaving.exception()
-            self._cancelled = True
-            self._task.cancel()
+            if not self._over:
+                self._cancelled = True
+                self._task.cancel()
 
     def is_mine(self) -> bool:
-        """Whether the task was cancelled from here alone; it is cancelled no more then."""
-        return self._cancelled and self._task.uncancel() == 0
+        """Whether the task was cancelled from here alone."""
+        return self._cancelled and self._task.cancelling() == 1
+
+    def over(self) -> None:
+        """The work has ended, and the task is not cancelled from here any more."""
+        self._over = True
+        self._leaving.cancel()
+        if self._cancelled:
+            self._task.uncancel()
 
 
 async def _left(receive: Receive) -> None:

@@ -14,7 +14,7 @@ from coordinator.api.offered import Offered, Written, offered, written
 from coordinator.api.shown import ShownWorker, SwarmStatus, ledger_of, rate, shown_worker, status
 from coordinator.store import views, workers
 from coordinator.store.callers import KeyRow
-from coordinator.store.engine import alone, has_tables
+from coordinator.store.engine import Away, alone, has_tables
 from coordinator.store.rows import StatusNumbers
 from shared.catalogue import named
 
@@ -58,7 +58,8 @@ class Swarm:
         """Asks the database for a sign of life, once a second at most; raises Away."""
         async with self._reaching:
             if monotonic() >= self._reached_until:
-                await has_tables(self._hive.engine)
+                if not await has_tables(self._hive.engine):
+                    raise Away("The database has no tables of Hive's: restore it, or start the coordinator anew.")
                 self._reached_until = monotonic() + FRESH_S
 
     def models(self) -> list[Offered]:

@@ -88,7 +88,7 @@ class Hub:
         known = {worker.pk: worker for worker in workers if worker.pk not in self._struck}
         for pk in self.sessions.keys() & known.keys():
             self.own(pk, known[pk].owner)
-        gone = {pk: facts for pk in self.left if (facts := self._registered.get(pk)) is not None}
+        gone = {pk: facts for pk in self.left - self._struck if (facts := self._registered.get(pk)) is not None}
         self._registered = gone | known | {pk: session.facts for pk, session in self.sessions.items()}
         self._owners = {worker.owner for worker in self._registered.values() if worker.owner is not None}
         away = {pk: known[pk] for pk in known.keys() & elsewhere if pk not in self.sessions}

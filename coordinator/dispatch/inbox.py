@@ -58,9 +58,6 @@ FOR_GOOD: Final = 2**62
 MAX_TEXT_PER_TOKEN: Final = 1024
 """More text for a token (in characters) than any vocabulary makes."""
 
-ANSWER_MS: Final = 9_000
-"""Every second heartbeat is answered: a worker that hears one in ten seconds knows that somebody is there."""
-
 MUCH_TEXT: Final = 1 << 18
 """A result of more characters takes so long to check that others would wait for it."""
 
@@ -73,8 +70,8 @@ def take(d: Dispatch, session: Session, message: ToCoordinator, now: int) -> Cor
     session.heard_at = now
     match message:
         case Heartbeat():
-            if now - session.answered_at >= ANSWER_MS:
-                session.answered_at = now
+            session.answers = not session.answers
+            if session.answers:
                 session.send(Pong(now))
         case Inventory():
             _inventory(d, session, message)

@@ -52,11 +52,11 @@ class Bucket:
 class Session:
     """A welcomed worker. `send` and `close` never wait: what is said goes to the `line`, and waits in `early` until there is
     one. `news` is what it said of itself since the register was last written, `told` the last that it heard of the books,
-    which were read for it at `books_at` (ms); the last heartbeat that was answered came at `answered_at`, and it was asked to
-    load a model at `wanted_at`. `number` counts the worker's sessions, here and at other coordinators."""
+    which were read for it at `books_at` (ms); it was asked to load a model at `wanted_at`. Every second heartbeat is
+    answered, the last one if it `answers`. `number` counts the worker's sessions, here and at other coordinators."""
 
     __slots__ = (
-        "_bucket", "answered_at", "books_at", "closing", "early", "end", "facts", "heard_at", "last_job_at", "line", "news",
+        "_bucket", "answers", "books_at", "closing", "early", "end", "facts", "heard_at", "last_job_at", "line", "news",
         "number", "public", "record", "rests_until", "told", "wanted_at",
     )  # fmt: skip
 
@@ -67,9 +67,10 @@ class Session:
         self.facts = facts
         self.public = public
         self.number = number
-        self.heard_at = self.answered_at = now
+        self.heard_at = now
         self.last_job_at = 0
         self.record = 0
+        self.answers = False
         self.rests_until = 0
         self.news: Capabilities | None = None
         self.told: Standing | None = None

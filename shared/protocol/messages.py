@@ -105,7 +105,7 @@ class Ack(Struct, frozen=True, tag="ack"):
 
 
 class Pong(Struct, frozen=True, tag="pong"):
-    """Answers a heartbeat."""
+    """Answers every second heartbeat."""
 
     time: Count
 

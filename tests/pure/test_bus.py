@@ -123,19 +123,20 @@ async def test_an_answer_that_comes_when_nobody_waits_for_it_any_more_breaks_not
     assert client._pongs == []
 
 
-async def test_the_end_of_a_connection_is_told_though_what_waits_cannot_be_written(
+async def test_the_end_of_a_connection_is_told_before_it_is_closed_which_may_break(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    client, told = Secured(), []
+    client, told = Secured(), list[bool]()
 
     async def broken(_: Secured, __: Exception) -> None:
+        assert told == [True]
         raise RuntimeError("unable to perform operation; the handler is closed")
 
     async def ended() -> None:
         told.append(True)
 
     monkeypatch.setattr("nats.aio.client.Client._process_op_err", broken)
-    client._closed_cb = ended
+    client._disconnected_cb = ended
     await client._process_op_err(OSError())
     assert told == [True]
 

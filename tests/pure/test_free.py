@@ -172,7 +172,8 @@ def test_who_has_just_left_stays_known_until_the_register_says_so() -> None:
     scene.hub.register([])
     assert scene.hub.facts_of("a") is None
     scene.join("b", 0)
-    scene.leave("b", 0)
     scene.hub.strike_off("b")
+    scene.hub.register([])
+    scene.leave("b", 0)
     scene.hub.register([])
     assert scene.hub.facts_of("b") is None, "it has left for good"

@@ -1,6 +1,7 @@
 """Work for a client that may leave: in every order of its leaving, the end of the work, and a cancellation from outside."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,25 @@ async def test_whoever_cancels_the_request_itself_is_obeyed(leaves: bool) -> Non
     with pytest.raises(asyncio.CancelledError):
         await serving
     assert work.ended == "cancelled"
+
+
+async def test_work_that_ends_well_though_it_was_cancelled_leaves_no_mark_on_its_task() -> None:
+    client = Client()
+
+    async def stubborn() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def request() -> int:
+        await while_there(client.receive, stubborn())
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    serving = asyncio.create_task(request())
+    await steps(3)
+    client.gone.set()
+    assert await serving == 0
 
 
 async def test_what_the_work_raises_is_raised() -> None:

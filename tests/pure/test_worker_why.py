@@ -72,15 +72,16 @@ def test_rules_are_told_by_how_much_they_keep_away() -> None:
     ]
 
 
-def test_what_was_skipped_within_the_hour_is_told_by_how_much_it_was() -> None:
+@pytest.mark.parametrize(("minutes", "since"), [(60, "60 minutes"), (2, "2 minutes"), (1, "minute"), (0, "minute")])
+def test_what_was_skipped_within_the_hour_is_told_by_how_much_it_was(minutes: int, since: str) -> None:
     hour = LastHour(
-        NOW - 60 * 60_000, 9, 4, 3,
+        NOW - minutes * 60_000, 9, 4, 3,
         [Kept("tier", 1, 0, "They ask for a higher tier."), Kept("model", 5, 4, "They ask for another model.")],
     )  # fmt: skip
     found = told(report(), Why(True, True, Queue(0), 0, [], 4, None, hour))
     assert found[1:] == [
-        "Skipped for 9 jobs of the last 60 minutes, 4 of them refused for want of a worker: They ask for another model.",
-        "Skipped for 1 job of the last 60 minutes: They ask for a higher tier.",
+        f"Skipped for 9 jobs of the last {since}, 4 of them refused for want of a worker: They ask for another model.",
+        f"Skipped for 1 job of the last {since}: They ask for a higher tier.",
         "This worker has had no job lately.",
     ]
 

@@ -1,4 +1,5 @@
-"""The fixtures `swarm` and `lasting`: a whole real coordinator on a database of its own, and scripted workers in three cities."""
+"""The fixtures `swarm` and `lasting`: a whole real coordinator on a database of its own, and scripted workers in three cities;
+and `floor`: dispatch alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest_asyncio
 
 from coordinator.store.engine import Engine
 from tests.support_postgres import emptied
+from tests.swarm.floor import Floor, opened
 from tests.swarm.whole import Swarm, coordinating
 
 
@@ -15,6 +17,13 @@ from tests.swarm.whole import Swarm, coordinating
 async def swarm(engine: Engine, database_url: str, tmp_path: Path) -> AsyncIterator[Swarm]:
     """A coordinator with an enterprise key, and workers in Rome, Berlin and New York that are free and honest."""
     async with coordinating(database_url, tmp_path) as made, made.three_cities():
+        yield made
+
+
+@pytest.fixture
+async def floor(engine: Engine) -> AsyncIterator[Floor]:
+    """The dispatch of a coordinator, without HTTP and without workers."""
+    async with opened(engine) as made:
         yield made
 
 

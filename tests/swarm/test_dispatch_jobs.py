@@ -1,7 +1,6 @@
 """The way of a job through dispatch: offered, streamed, checked, ended, acknowledged; and what else can become of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,19 +9,13 @@ from coordinator.dispatch import rounds
 from coordinator.dispatch.channel import Ended, JobEvent, Status, Token
 from coordinator.queue import moves
 from coordinator.queue.lifecycle import State
-from coordinator.store.engine import Away, Engine
+from coordinator.store.engine import Away
 from coordinator.store.rows import JobView
 from shared.protocol.messages import Accept, Decline, Failed, Held, Offer, Tokens
-from tests.swarm.floor import Floor, opened, rest, serving
+from tests.swarm.floor import Floor, rest, serving
 from tests.swarm.scripted import BERLIN, NEW_YORK, ROME, ScriptedWorker
 
 ANSWER = "The capital of Italy is Rome."
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 def text_of(events: list[JobEvent]) -> str:

@@ -1,7 +1,6 @@
 """What a coordinator remembers of workers and jobs between two messages: no more and no longer than it must."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,12 +15,6 @@ from tests.postgres.made import expire, lose
 from tests.swarm.floor import MODEL, Floor, opened
 from tests.swarm.scripted import NEW_YORK
 from tests.swarm.test_dispatch_repairs import attempt_at
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 async def deaf(*_: object) -> None:

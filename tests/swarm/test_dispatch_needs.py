@@ -1,7 +1,6 @@
 """Jobs go only to workers whose engine, price and owner fit what they need, and results tell of engine and cache."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,19 +10,12 @@ import pytest
 from coordinator.dispatch.channel import Ended, Token
 from coordinator.match.needs import Need
 from coordinator.queue.lifecycle import State
-from coordinator.store.engine import Engine
 from shared.protocol.messages import Accept, Offer
-from tests.swarm.floor import MODEL, Floor, opened, rest
+from tests.swarm.floor import MODEL, Floor, rest
 from tests.swarm.scripted import ScriptedWorker
 
 WEAK = msgspec.structs.replace(MODEL, verifiability="weak")
 ANSWER = "The capital of Italy is Rome."
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 @pytest.mark.parametrize(

@@ -1,32 +1,23 @@
 """A job that ends in mid-answer: what came of it is paid for, to the worker that made it, whatever ended it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from sqlalchemy import text
 
 from coordinator.dispatch.channel import Token
 from coordinator.dispatch.relay import Reader
 from coordinator.queue.lifecycle import State
 from coordinator.settle.split import split
-from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView
 from shared.protocol.messages import Failed, Offer, Tokens
 from tests.support_books import faults_in
-from tests.swarm.floor import Floor, opened, rest
+from tests.swarm.floor import Floor, rest
 from tests.swarm.scripted import ScriptedWorker
 
 PROMPT = "Say hello." * 30
 ANSWER = "The capital of Italy is Rome."
 EACH = 8
 """How many tokens come before a worker waits for its gate."""
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 def price(tokens: int) -> int:

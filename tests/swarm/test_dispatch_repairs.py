@@ -1,11 +1,9 @@
 """What others did meanwhile: the sweep, another process, the owner of a job. Readers and workers come to know it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import pytest
 from sqlalchemy import text
 
 from coordinator.dispatch import watch
@@ -15,17 +13,10 @@ from coordinator.dispatch.state import SILENCE_MS
 from coordinator.queue import moves, sweep
 from coordinator.queue.lifecycle import State
 from coordinator.store import held, jobs
-from coordinator.store.engine import Engine
 from shared.protocol.messages import Held
 from tests.postgres.made import lose
 from tests.support_wait import eventually
-from tests.swarm.floor import Floor, opened, rest, serving
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
+from tests.swarm.floor import Floor, rest, serving
 
 
 def attempt_at(floor: Floor, job_id: UUID) -> Attempt:

@@ -1,7 +1,7 @@
 """The workers' socket: who may join, what ends a session, and that nothing else is touched by it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +14,6 @@ from coordinator.dispatch import watch
 from coordinator.dispatch.state import SILENCE_MS
 from coordinator.queue.lifecycle import State
 from coordinator.store import workers
-from coordinator.store.engine import Engine
 from shared.protocol.codes import CLOSE_NUMBERS
 from shared.protocol.messages import (
     SUBPROTOCOL,
@@ -30,16 +29,10 @@ from shared.protocol.messages import (
     Tokens,
 )
 from tests.postgres.made import set_state
-from tests.swarm.floor import DIGEST, MODEL, Floor, opened
+from tests.swarm.floor import DIGEST, MODEL, Floor
 from tests.swarm.scripted import BERLIN, ScriptedWorker
 
 Hostile = Callable[[ScriptedWorker], Awaitable[None]]
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 async def garbage(worker: ScriptedWorker) -> None:

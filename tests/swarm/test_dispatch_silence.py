@@ -1,10 +1,7 @@
 """A worker that says nothing while its socket stays open, as after SIGSTOP or once the cable is pulled; time is passed in."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID
-
-import pytest
 
 from coordinator.dispatch import watch
 from coordinator.dispatch.attempts import Attempt, Stage
@@ -14,16 +11,9 @@ from coordinator.dispatch.relay import Reader
 from coordinator.dispatch.state import QUIET_MS, SILENCE_MS
 from coordinator.dispatch.watch import GRACE_MS
 from coordinator.queue.lifecycle import State
-from coordinator.store.engine import Engine
 from shared.protocol.messages import CloseCode, Heartbeat
 from tests.support_wait import eventually
-from tests.swarm.floor import Floor, opened, rest
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
+from tests.swarm.floor import Floor, rest
 
 
 def held(floor: Floor, job_id: UUID) -> Attempt:

@@ -1,6 +1,5 @@
 """Jobs that embed or rank texts, and prompts with images: who gets them, what stands, what it costs."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +10,12 @@ from coordinator.dispatch import inbox
 from coordinator.dispatch.channel import Ended, Token
 from coordinator.match.needs import Need
 from coordinator.queue.lifecycle import State
-from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView
 from coordinator.submit.price import cost
 from coordinator.submit.request import JobRequest
 from shared.protocol.messages import IMAGE_TOKENS, Accept, Image, Message, ModelOffer, Offer, Progress, Tokens
 from shared.vectors import lines_of, packed
-from tests.swarm.floor import ENTRY, MODEL, Floor, opened, rest
+from tests.swarm.floor import ENTRY, MODEL, Floor, rest
 from tests.swarm.letters import score_of, vector_of
 from tests.swarm.scripted import ScriptedWorker
 
@@ -25,12 +23,6 @@ CAN = msgspec.structs.replace(MODEL, tasks=("embed", "rank"))
 SEES = msgspec.structs.replace(MODEL, verifiability="weak", vision=True)
 TEXTS = ["a fox", "the sea at night", ""]
 QUERY = ["a fox", "a red fox", "the sea"]
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 def asking(request: JobRequest, tokens_in: int, **more: Any) -> dict[str, Any]:

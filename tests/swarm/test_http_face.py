@@ -131,6 +131,16 @@ async def test_a_probe_asks_the_database_for_a_sign_of_life_and_reads_no_worker(
         assert (await http.get("/health")).json()["status"] == "ok"
 
 
+async def test_a_probe_says_that_the_database_holds_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(_: Engine) -> bool:
+        return False
+
+    monkeypatch.setattr("coordinator.api.swarm.has_tables", none)
+    async with served.client() as http:
+        got = await http.get("/health")
+    assert (got.status_code, error_of(got)["code"]) == (503, "database_away")
+
+
 async def test_the_operators_listener(served: Served) -> None:
     admin = {"authorization": f"Bearer {served.admin_key}"}
     async with httpx.AsyncClient(base_url=served.admin_url, timeout=20) as http:

@@ -1,7 +1,7 @@
 """A worker that was lost in mid-answer comes back, signs for what went out, and is paid for it: once, and for nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -15,13 +15,13 @@ from coordinator.queue.lifecycle import State
 from coordinator.settle import unsigned
 from coordinator.settle.due import SIGN
 from coordinator.settle.split import split
-from coordinator.store.engine import Away, Engine
+from coordinator.store.engine import Away
 from coordinator.store.rows import JobView
 from shared.crypto import Context, verifies
 from shared.protocol.messages import Accept, CloseCode, Failed, Held, Offer, Share, Standing, Tokens, Unsigned
 from shared.receipt import ShareReceipt
 from tests.support_books import faults_in
-from tests.swarm.floor import Floor, opened, rest, serving
+from tests.swarm.floor import Floor, rest, serving
 from tests.swarm.scripted import ScriptedWorker
 
 ANSWER = "The capital of Italy is Rome."
@@ -32,12 +32,6 @@ LATER = 120_000
 """In so many ms the books are read again for everybody."""
 
 Lose = Callable[[ScriptedWorker], Awaitable[None]]
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 async def first_token(reader: Reader) -> None:

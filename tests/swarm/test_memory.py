@@ -1,30 +1,22 @@
 """What a coordinator remembers of its workers: who read a prompt's beginning, who loses jobs, and for how long."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
-import pytest
 
 from coordinator.dispatch import memory
 from coordinator.queue.lifecycle import State
-from coordinator.store.engine import Engine
 from coordinator.store.rows import JobView, NewJob
 from coordinator.submit.request import JobRequest
 from shared.protocol.messages import Failed, Message, Offer
-from tests.swarm.floor import Floor, opened
+from tests.swarm.floor import Floor
 from tests.swarm.http_hive import until
 from tests.swarm.scripted import ScriptedWorker, speak
 
 STORY = "Once upon a time there was a coordinator that remembered who had read the beginning. " * 2
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
 
 
 def known(floor: Floor, job: NewJob) -> Mapping[str, int]:

@@ -1,24 +1,15 @@
 """A worker hears what the books say of it: at once, and again when it has changed, at most every ten seconds."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import msgspec
-import pytest
 
 from coordinator.dispatch import standing
 from coordinator.dispatch.standing import LOOK_MS
 from coordinator.queue.lifecycle import State
 from coordinator.settle.split import split
 from coordinator.store import payables
-from coordinator.store.engine import Engine
-from tests.swarm.floor import Floor, opened
-
-
-@pytest.fixture
-async def floor(engine: Engine) -> AsyncIterator[Floor]:
-    async with opened(engine) as made:
-        yield made
+from tests.swarm.floor import Floor
 
 
 async def test_a_worker_hears_at_once_and_then_of_what_changes(floor: Floor) -> None:
