@@ -28,7 +28,7 @@ EXTENSION: Final = "hive.wire"
 WRITE_S: Final = 10.0
 """A worker that takes nothing of what waits for it for so long is cut off."""
 
-MOST_OPENING: Final = 512
+MOST_OPENING: Final = 1536
 """While so many websockets are not served yet others are refused before they cost anything: whoever comes tries again later."""
 
 BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

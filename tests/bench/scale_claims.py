@@ -160,6 +160,8 @@ async def claimed(
             await asyncio.sleep(0)
             if not len(floors.line):
                 await _look(queue, floors)
+                if not (top_up or len(floors.line)):
+                    break  # all of it is given away
     await ending.put([])
     ended = await ender
     seconds = time.perf_counter() - began
