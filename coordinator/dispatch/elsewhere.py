@@ -60,10 +60,21 @@ async def look(d: "Dispatch") -> None:
     elsewhere = d.hub.elsewhere
     async with elsewhere.reading:
         if d.now_ms() - elsewhere.read_at >= FRESH_MS:
-            now = d.clock()
-            async with alone(d.engine) as conn:
-                known = await workers.registered_since(conn, now - REGISTERED, but=d.name)
-            note(d, known, now)
+            await _read(d)
+
+
+async def read(d: "Dispatch") -> None:
+    """Reads the register now. Raises Away."""
+    async with d.hub.elsewhere.reading:
+        await _read(d)
+
+
+async def _read(d: "Dispatch") -> None:
+    """One after another, or what was read first might be noted last, without who came meanwhile."""
+    now = d.clock()
+    async with alone(d.engine) as conn:
+        known = await workers.registered_since(conn, now - REGISTERED, but=d.name)
+    note(d, known, now)
 
 
 def note(d: "Dispatch", known: Sequence[WorkerRow], now: datetime) -> None:

@@ -28,7 +28,8 @@ MISSED_MS: Final = 60_000
 
 
 class Hub:
-    """The live state of one coordinator, on the event loop's thread. The register does not know yet of those that `left`."""
+    """The live state of one coordinator, on the event loop's thread. The register does not know yet of those that `left`,
+    with the sessions of these numbers."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
@@ -38,7 +39,7 @@ class Hub:
         self.order, self.floors = Order(), Floors()
         self.work = asyncio.Event()
         self.arrived = asyncio.Event()
-        self.left: set[str] = set()
+        self.left: dict[str, int] = {}
         self._missed: dict[KindSpec, int] = {}
         self._registered: dict[str, WorkerFacts] = {}
         self._owners: set[UUID] = set()
@@ -55,7 +56,7 @@ class Hub:
             older.close(CloseCode.SUPERSEDED, "the same worker connected again")
         self.sessions[session.pk] = session
         self._struck.discard(session.pk)
-        self.left.discard(session.pk)
+        self.left.pop(session.pk, None)
         self.changed(session, session.facts)
         self.arrived.set()
 
@@ -64,7 +65,7 @@ class Hub:
         if self.sessions.get(session.pk) is not session:
             return False
         del self.sessions[session.pk]
-        self.left.add(session.pk)
+        self.left[session.pk] = session.number
         self.served.drop(session.pk)
         self._roster.drop(session.pk)
         self.attempts.moved.add(session.pk)
@@ -88,7 +89,7 @@ class Hub:
         known = {worker.pk: worker for worker in workers if worker.pk not in self._struck}
         for pk in self.sessions.keys() & known.keys():
             self.own(pk, known[pk].owner)
-        gone = {pk: facts for pk in self.left - self._struck if (facts := self._registered.get(pk)) is not None}
+        gone = {pk: facts for pk in self.left.keys() - self._struck if (facts := self._registered.get(pk)) is not None}
         self._registered = gone | known | {pk: session.facts for pk, session in self.sessions.items()}
         self._owners = {worker.owner for worker in self._registered.values() if worker.owner is not None}
         away = {pk: known[pk] for pk in known.keys() & elsewhere if pk not in self.sessions}

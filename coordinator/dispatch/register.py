@@ -27,19 +27,16 @@ async def keep(d: Dispatch) -> None:
     await depart(d)
     for sessions in _slices(d):
         await _touch(d, sessions)
-    async with alone(d.engine) as conn:
-        now = d.clock()
-        known = await workers.registered_since(conn, now - elsewhere.REGISTERED, but=d.name)
-    elsewhere.note(d, known, now)
+    await elsewhere.read(d)
 
 
 async def depart(d: Dispatch) -> None:
     """Notes which workers have left since this was last done. Raises Away."""
-    if left := set(d.hub.left):
+    if left := dict(d.hub.left):
         async with alone(d.engine) as conn:
-            await workers.leave_workers(conn, sorted(left), d.name)
-        d.hub.left -= left
-        d.bus.tell(Left(sorted(left)))
+            await workers.leave_workers(conn, left, d.name)
+        d.hub.left = {pk: number for pk, number in d.hub.left.items() if left.get(pk) != number}
+        d.bus.tell(Left(sorted(left.keys() - d.hub.sessions.keys())))
 
 
 async def see_models(d: Dispatch, offers: list[ModelOffer]) -> None:

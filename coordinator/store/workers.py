@@ -1,6 +1,6 @@
 """The register of workers, and the model files that they have offered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, insert
 
-from coordinator.store.batch import plain
+from coordinator.store.batch import Batch, plain
 from coordinator.store.engine import Connection, statement
 from coordinator.store.rows import ModelRow, WorkerRow
 from coordinator.store.tables import models, worker_owners, workers
@@ -26,6 +26,12 @@ UPSERT: Final = """
         coordinator = excluded.coordinator, session = workers.session + 1
     RETURNING workers.*, (SELECT o.account_id FROM worker_owners o WHERE o.worker_pk = workers.pk) AS owner
 """
+
+_gone = Batch("g", pk="text", session="bigint")
+LEAVE: Final = f"""
+    UPDATE workers w SET coordinator = NULL FROM {_gone.sql}
+    WHERE w.pk = g.pk AND w.session = g.session AND w.coordinator = :coordinator
+"""  # noqa: S608  # names of ours
 
 
 async def upsert_worker(
@@ -70,10 +76,10 @@ async def owners_of(conn: Connection, pks: Sequence[str]) -> dict[str, UUID]:
     return {row.worker_pk: row.account_id for row in rows}
 
 
-async def leave_workers(conn: Connection, pks: Sequence[str], coordinator: str) -> None:
-    """Notes that these workers are no longer connected to this coordinator."""
-    mine = _these(pks) & (workers.c.coordinator == coordinator)
-    await conn.execute(update(workers).where(mine).values(coordinator=None))
+async def leave_workers(conn: Connection, gone: Mapping[str, int], coordinator: str) -> None:
+    """Notes that these workers are no longer connected to this coordinator, unless they have had a newer session since than
+    the one of this number."""
+    await conn.execute(statement(LEAVE), _gone.bind(gone.items()) | {"coordinator": coordinator})
 
 
 async def set_capabilities(conn: Connection, pk: str, capabilities: bytes) -> bool:

@@ -50,8 +50,12 @@ async def test_each_of_two_coordinators_answers_though_one_of_them_has_the_only_
     for number in (0, 1):
         assert await answers(up, number), up.logs()
         async with client(up, number) as http:
-            status = (await http.get("/hive/status")).json()
-        assert (status["active_nodes"], status["registered_nodes"]) == (1, 1)
+
+            async def counted(http: httpx.AsyncClient = http) -> bool:
+                status = (await http.get("/hive/status")).json()
+                return (status["active_nodes"], status["registered_nodes"]) == (1, 1)
+
+            await eventually(counted, 30, "the one worker in the numbers, which may be some seconds old")
     async with (
         client(up, 1) as http,
         http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as stream,

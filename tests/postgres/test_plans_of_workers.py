@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from coordinator.store import earnings, kinds, parked, payables, settling, shares, usage
+from coordinator.store import earnings, kinds, parked, payables, settling, shares, usage, workers
 from coordinator.store.engine import Connection, Engine
 from tests.postgres.made import FORGET, NOW, WORKER, open_shop
 from tests.postgres.test_plans import fill, nodes, plan_of
@@ -17,7 +17,7 @@ STATEMENTS = {
     "settle": settling.SETTLE, "mature": str(payables.MATURE), "usage": usage.OF_ONE, "usage of all": usage.OF_ALL,
     "promote": parked.PROMOTE, "idle": parked.IDLE, "lock keys": parked.LOCK, "made": shares.MADE, "note": shares.NOTE,
     "asked": shares.ASKED, "find": shares.FIND, "sign": shares.SIGN, "keep": shares.KEEP, "forfeit": shares.FORFEIT,
-    "shown": shares.SHOWN,
+    "shown": shares.SHOWN, "leave": workers.LEAVE,
 }  # fmt: skip
 FILL = """
     INSERT INTO worker_sums SELECT lpad(n::text, 64, '0'), n, 0, 0, 0 FROM generate_series(1, 3000) n;
@@ -54,7 +54,6 @@ async def test_nothing_walks_through_a_table(engine: Engine, full: bool) -> None
             await conn.execute(text(part))
         if full:
             await conn.execute(text("ANALYZE worker_sums, worker_days, usage_days, payout_orders, payout_batches"))
-    async with engine.connect() as conn:
         found = {name: list(walks(await plan_of(conn, statement))) for name, statement in STATEMENTS.items()}
     assert found == {name: [] for name in STATEMENTS}
 

@@ -101,11 +101,12 @@ async def test_a_worker_is_where_it_connected_last_and_nobody_else_says_that_it_
         assert await workers.touch_workers(conn, [WORKER], "one", later) == 0
         assert await workers.moved_workers(conn, [WORKER, OTHER], "one") == {WORKER: 2}
         assert await workers.moved_workers(conn, [WORKER, OTHER], "two") == {}
-        await workers.leave_workers(conn, [WORKER], "one")
+        await workers.leave_workers(conn, {WORKER: 2}, "one")
+        await workers.leave_workers(conn, {WORKER: 1}, "two")  # it came back to the same before its leaving was written
         row = await workers.get_worker(conn, WORKER)
         assert row is not None
         assert (row.coordinator, row.last_seen) == ("two", NOW)
-        await workers.leave_workers(conn, [WORKER], "two")
+        await workers.leave_workers(conn, {WORKER: 2, OTHER: 1}, "two")
         gone = await workers.get_worker(conn, WORKER)
     assert gone is not None
     assert (gone.coordinator, gone.session) == (None, 2)

@@ -57,7 +57,7 @@ class Scene:
         models = {name: MODELS[name] for name in ("m", "n")[number % 2 :]}
         facts = worker(pk=pk, slots=1 + number, models=models)
         session: Any = SimpleNamespace(
-            pk=pk, facts=facts, closing=None, rests_until=0, last_job_at=0, record=0, close=lambda *_: None
+            pk=pk, facts=facts, closing=None, rests_until=0, last_job_at=0, record=0, number=1, close=lambda *_: None
         )
         self.hub.join(session)
 
