@@ -91,7 +91,6 @@ async def _write(d: Dispatch, batch: list[Report]) -> None:
         _tell(d, report, moved)
     d.hub.wake_ids(moved.let_in)
     telling.over(d, moved.over)
-    d.hub.wake_ids(moved.let_in)
     d.relay.forget(moved.over - moved.views.keys())
     ordering.over(d, moved.ends)
     observed.tell(moved.ends)

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from coordinator.dispatch.waiting import wait_at_most
 from shared.crypto import Context, chain_extend, chain_start, public_key, seed_commitment, verifies
 from shared.protocol.messages import (
     SUBPROTOCOL,
@@ -230,9 +231,7 @@ class ScriptedWorker:
     async def _beat(self) -> None:
         """Says now and then that it is there: on a slow machine a test may last for longer than a silent worker does."""
         while self.welcome is not None and not self.gone.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.welcome.heartbeat_ms / 1000):
-                    await self.gone.wait()
+            await wait_at_most(self.gone, self.welcome.heartbeat_ms / 1000)
             await self.send(Heartbeat(self.capabilities.slots))
 
     async def _listen(self, socket: ClientConnection, end: WorkerEnd, held: list[Held]) -> None:
